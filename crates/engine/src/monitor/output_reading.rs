@@ -190,7 +190,9 @@ impl<'a> OutputReading<'a> {
             self.read_at = now.plus(interval);
             self.reads_since = None;
         }
-        self.quiet_at = Some(self.read_at.max(now).plus(QUIET));
+        if !page.chunks.is_empty() {
+            self.quiet_at = Some(self.read_at.max(now).plus(QUIET));
+        }
         // Yield, so that the consumers of a large output do not occupy this thread.
         tokio::task::yield_now().await;
         read
@@ -253,6 +255,7 @@ mod tests {
     use longhaul_ports::{Clock as _, OutputChunk, OutputSource};
     use longhaul_testkit::fakes::VirtualClock;
     use std::collections::BTreeSet;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{Arc, Mutex};
 
     /// Log of what a consumer got: `+` and the length of a chunk, `?` for missing output, `_` for silence, and `.` for
@@ -260,6 +263,8 @@ mod tests {
     #[derive(Clone, Debug)]
     struct Recorder {
         pace: ReportPace,
+        stream: Option<OutputSource>,
+        is_full: Arc<AtomicBool>,
         log: Arc<Mutex<Vec<String>>>,
         clock: VirtualClock,
         /// Times at which output was read.
@@ -270,7 +275,15 @@ mod tests {
     impl Recorder {
         fn new(fixture: &Fixture, pace: ReportPace) -> Self {
             let clock = fixture.clock.clone();
-            Self { pace, log: Arc::default(), clock, times: Arc::default(), read: 0 }
+            Self {
+                pace,
+                stream: None,
+                is_full: Arc::default(),
+                log: Arc::default(),
+                clock,
+                times: Arc::default(),
+                read: 0,
+            }
         }
 
         fn note(&self, text: impl Into<String>) {
@@ -284,7 +297,11 @@ mod tests {
 
     impl OutputConsumer for Recorder {
         fn stream(&self) -> Option<OutputSource> {
-            None
+            self.stream
+        }
+
+        fn is_full(&self) -> bool {
+            self.is_full.load(Ordering::Relaxed)
         }
 
         fn pace(&self) -> ReportPace {
@@ -391,6 +408,91 @@ mod tests {
         assert!(!log.contains("_ +"), "output that is written all the time is never quiet: {log}");
         let (_, reads, reports) = followed(ReportPace::Immediate).await;
         assert!(reads >= 49 && reports.len() >= 50, "{reads} {reports:?}");
+    }
+
+    /// Returns the number of reads per second of an urgent consumer, if the command writes every `gap` milliseconds.
+    async fn urgent_reads(gap: u64) -> usize {
+        let fixture = Fixture::new(false).await;
+        let core = fixture.engine.core.clone();
+        let stored = running(1, command());
+        let key = AttemptKey { id: stored.process.id, attempt: stored.process.attempt };
+        let (_over, told) = watch::channel(None);
+        let recorder = Recorder::new(&fixture, ReportPace::Immediate);
+        let mut consumers = ConsumerSet::single(recorder.clone());
+        let output = fixture.spawner.output();
+        let task = tokio::spawn(async move {
+            read_output(&core, key, &mut consumers, WatchStart::Here, told, drop).await;
+        });
+        for _ in 0..1_000 / gap {
+            output.write(key, OutputSource::Stdout, b"x");
+            fixture.clock.run_for(Duration::from_millis(gap)).await;
+        }
+        task.abort();
+        recorder.times.lock().unwrap().len()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn command_that_writes_all_the_time_does_not_cause_a_read_after_each_write() {
+        let (often, seldom) = (urgent_reads(1).await, urgent_reads(50).await);
+        assert!((40..=70).contains(&often), "{often}");
+        assert_eq!(seldom, 20);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn consumers_of_one_stream_do_not_read_the_other_one() {
+        let fixture = Fixture::new(false).await;
+        let core = &fixture.engine.core;
+        let stored = running(1, command());
+        let key = AttemptKey { id: stored.process.id, attempt: stored.process.attempt };
+        let output = fixture.spawner.output();
+        output.write(key, OutputSource::Stdout, b"one");
+        output.write(key, OutputSource::Stderr, b"two!");
+        output.write(key, OutputSource::Stdout, b"three");
+        let stream = Some(OutputSource::Stderr);
+        let recorder = Recorder { stream, ..Recorder::new(&fixture, ReportPace::Immediate) };
+        let mut consumers = ConsumerSet::single(recorder.clone());
+        let (_over, told) = watch::channel(Some(12));
+        let reading = read_output(core, key, &mut consumers, WatchStart::Here, told, drop);
+        fixture.clock.run_until(Duration::from_secs(60), reading).await.expect("it ends");
+        assert_eq!(recorder.text(), "+4@3 _ .");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn consumer_gets_no_output_while_its_results_have_to_be_stored() {
+        let fixture = Fixture::new(false).await;
+        let core = fixture.engine.core.clone();
+        let stored = running(1, command());
+        let key = AttemptKey { id: stored.process.id, attempt: stored.process.attempt };
+        fixture.spawner.output().write(key, OutputSource::Stdout, b"one");
+        let recorder = Recorder::new(&fixture, STATES);
+        recorder.is_full.store(true, Ordering::Relaxed);
+        let mut consumers = ConsumerSet::single(recorder.clone());
+        let (over, told) = watch::channel(None);
+        let task = tokio::spawn(async move {
+            read_output(&core, key, &mut consumers, WatchStart::Here, told, drop).await;
+        });
+        fixture.clock.run_for(Duration::from_secs(1)).await;
+        assert_eq!(recorder.text(), "");
+        recorder.is_full.store(false, Ordering::Relaxed);
+        fixture.clock.run_for(Duration::from_secs(1)).await;
+        over.send_replace(Some(3));
+        fixture.clock.run_until(Duration::from_secs(60), task).await.expect("it ends").unwrap();
+        assert_eq!(recorder.text(), "+3@0 _ _ .");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn states_take_at_most_a_tenth_of_the_time() {
+        let fixture = Fixture::new(false).await;
+        let core = &fixture.engine.core;
+        let key = AttemptKey { id: running(1, command()).process.id, attempt: longhaul_domain::AttemptNo(1) };
+        let mut consumers = ConsumerSet::single(Recorder::new(&fixture, STATES));
+        let mut reading = OutputReading::new(core, key, &mut consumers, 0);
+        let now = core.parts.clock.awake();
+        let mut rest = |read, millis| reading.rest_after(read, Duration::from_millis(millis), now);
+        assert_eq!(rest(PageRead::More, 24), None);
+        assert_eq!(rest(PageRead::More, 25), Some(READ_INTERVAL));
+        assert_eq!(rest(PageRead::End, 0), Some(READ_INTERVAL));
+        assert!(READ_TIME * 10 <= READ_INTERVAL);
     }
 
     #[tokio::test(start_paused = true)]

@@ -120,6 +120,21 @@ async fn failed_test_names_the_place_in_the_output_that_reports_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn results_are_incomplete_if_a_part_of_the_output_was_dropped() {
+    let world = TestWorld::new().await;
+    let (id, key) = world.started(command("cargo test")).await;
+    let padding = "x".repeat(100) + "\n";
+    world.world.spawner.output().write(key, OutputSource::Stderr, padding.as_bytes());
+    world.print(key, CARGO);
+    world.world.spawner.output().drop_middle(key, 10, 60);
+    world.world.spawner.exit(key, 101);
+    world.world.end(id).await;
+    let report = world.tests(id).await.unwrap();
+    assert_eq!((report.tally.passed, report.tally.failed, report.complete), (2, 7, false));
+    assert!(report.notes.iter().any(|note| note.contains("dropped")), "{:?}", report.notes);
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_test_is_counted_once_while_the_output_grows() {
     let world = TestWorld::new().await;
     let (id, key) = world.started(command("cargo test")).await;
