@@ -275,10 +275,10 @@ fn reported_failures(name: &str) -> Vec<(String, String)> {
     parser.finish(&mut |event| run.add(&event));
     let summary = run.summary();
     let line = |failed: &FailedTest| {
-        let offset = failed.offset.unwrap_or_else(|| panic!("{name}: {} has no place", failed.id));
-        let start = usize::try_from(offset - BEFORE).unwrap();
-        assert!(start == 0 || output[start - 1] == b'\n', "{name}: {} is not at a line", failed.id);
-        String::from_utf8_lossy(output[start..].split(|byte| *byte == b'\n').next().unwrap()).into_owned()
+        let start = usize::try_from(failed.offset.unwrap() - BEFORE).unwrap();
+        let (before, report) = output.split_at_checked(start).unwrap();
+        assert!(before.is_empty() || before.ends_with(b"\n"), "{name}: {} is not at a line", failed.id);
+        String::from_utf8_lossy(report.split(|byte| *byte == b'\n').next().unwrap()).into_owned()
     };
     let all = summary.failures.iter().chain(&summary.collection_errors);
     all.map(|failed| (failed.id.clone(), line(failed))).collect()

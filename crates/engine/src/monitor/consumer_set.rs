@@ -27,7 +27,7 @@ impl ConsumerSet {
         let is_read = |command: &CommandSpec| {
             !command.watch.is_empty() || command.progress.reads_output() || AgentConsumer::is_needed(command)
         };
-        spec.command().is_some_and(|command| is_read(command)) || TestConsumer::is_needed(spec)
+        spec.command().is_some_and(is_read) || TestConsumer::is_needed(spec)
     }
 
     /// Creates the consumers of the output of an attempt: those of both streams, of standard output, and of standard
