@@ -56,19 +56,29 @@ impl Api {
         parent: Option<&str>,
         command: &[&str],
     ) -> Result<ProcessView, Failure> {
-        let (program, args) = command.split_first().ok_or("a command has a program")?;
         let request = LaunchRequest {
-            command: Some(CommandRequest {
-                program: (*program).to_owned(),
-                args: args.iter().map(|arg| (*arg).to_owned()).collect(),
-                directory: self.directory.clone(),
-                environment: self.environment.clone(),
-                ..CommandRequest::default()
-            }),
+            command: Some(self.command(command)?),
             parent_id: parent.map(str::to_owned),
             ..LaunchRequest::default()
         };
-        let launched: LaunchReply = self.ask(&Method::POST, "/v1/processes", Some(&request))?;
+        self.submit(&request)
+    }
+
+    /// Returns the request for a command in the directory of this client, with its environment.
+    pub(crate) fn command(&self, command: &[&str]) -> Result<CommandRequest, Failure> {
+        let (program, args) = command.split_first().ok_or("a command has a program")?;
+        Ok(CommandRequest {
+            program: (*program).to_owned(),
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            directory: self.directory.clone(),
+            environment: self.environment.clone(),
+            ..CommandRequest::default()
+        })
+    }
+
+    /// Launches a process.
+    pub(crate) fn submit(&mut self, request: &LaunchRequest) -> Result<ProcessView, Failure> {
+        let launched: LaunchReply = self.ask(&Method::POST, "/v1/processes", Some(request))?;
         Ok(launched.process)
     }
 

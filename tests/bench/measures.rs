@@ -13,6 +13,7 @@ mod memory;
 mod nodes;
 mod output;
 mod paging;
+mod parsing;
 mod starting;
 mod status;
 mod storing;
@@ -33,7 +34,7 @@ pub(crate) struct Measure {
 }
 
 /// All measurements.
-pub(crate) const ALL: [Measure; 23] = [
+pub(crate) const ALL: [Measure; 24] = [
     measure("run-empty", "run -b as a whole command", launching::empty),
     measure("run-full", "the same with 100,000 finished records", launching::full),
     measure("first-act", "from the call until the child's first act", launching::first_act),
@@ -44,6 +45,7 @@ pub(crate) const ALL: [Measure; 23] = [
     measure("text", "the start and the end of 1 GiB of output, under a budget", output::text),
     measure("status", "status as a whole command with 10,000 records", status::whole),
     measure("output", "1 GiB of output", output::gibibyte),
+    measure("parsing", "1 GiB of output that is searched, compared with none", parsing::ratios),
     measure("memory", "resident memory of the manager, private memory per running process", memory::all),
     measure("follow", "from a written line until logs -f shows it", following::lines),
     measure("idle", "wake-ups of the manager with 20 sleepers", idling::wakeups),
@@ -61,7 +63,7 @@ pub(crate) const ALL: [Measure; 23] = [
 
 /// Returns the measurements whose name starts with `only`, or all measurements if `only` is `None`.
 pub(crate) fn chosen(only: Option<&str>) -> Result<Vec<&'static Measure>, Failure> {
-    static MEASURES: [Measure; 23] = ALL;
+    static MEASURES: [Measure; 24] = ALL;
     let chosen: Vec<&Measure> =
         MEASURES.iter().filter(|measure| only.is_none_or(|only| measure.name.starts_with(only))).collect();
     if chosen.is_empty() {

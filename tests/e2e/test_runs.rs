@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::time::Instant;
 
+const OUTPUT: &str = include_str!("../../crates/insight/fixtures/tests/cargo/plain.txt");
 const REPORT: &str = include_str!("../../crates/insight/fixtures/tests/pytest/plain.xml");
 
 /// Runs a command that writes a JUnit report and exits.
@@ -38,6 +39,22 @@ fn results_of_a_report_are_shown_by_every_face() {
     assert_eq!(written.matches("<testcase ").count() as u64, tests["total"].as_u64().unwrap(), "{written}");
     let (code, page) = http(&home, "GET", "/v1/processes/unit/tests?failed=true&limit=1", &Value::Null);
     assert_eq!((code, page["cases"].as_array().map(Vec::len)), (200, Some(1)));
+}
+
+#[test]
+fn cursor_of_a_failure_leads_to_its_report_in_the_output() {
+    let home = Home::new();
+    fs::write(home.work().join("out.txt"), OUTPUT).unwrap();
+    let script = "echo before >&2; cat out.txt; exit 101";
+    assert_eq!(home.run(&["run", "--name", "unit", "--report", "auto", "--shell", script]).code, 101);
+    let json: Value = serde_json::from_str(&home.ok(&["tests", "--json", "--failed", "unit"])).unwrap();
+    let cases = json["cases"].as_array().unwrap();
+    assert!(cases.len() > 1, "{json}");
+    for case in cases {
+        let (id, cursor) = (case["id"].as_str().unwrap(), case["output_cursor"].as_str().unwrap());
+        let shown = home.ok(&["logs", "unit", "--after", cursor]);
+        assert!(shown.starts_with(&format!("---- {id} stdout ----")), "{id}: {shown}");
+    }
 }
 
 #[test]

@@ -109,7 +109,8 @@ pub(crate) fn is_failure(observation: &Observation) -> bool {
     )
 }
 
-const fn stream_of(source: OutputSource) -> Stream {
+/// Converts a stream to the form that the parsers use.
+pub(crate) const fn stream_of(source: OutputSource) -> Stream {
     match source {
         OutputSource::Stdout => Stream::Stdout,
         OutputSource::Stderr => Stream::Stderr,

@@ -30,6 +30,7 @@ mod progress_file;
 mod progress_search;
 mod ready;
 mod silence;
+mod test_consumer;
 mod usual_duration;
 
 use earlier_runs::EarlierRuns;

@@ -1,28 +1,32 @@
 //! Test runs: the engine collects the test results of the commands that run tests.
 //!
-//! One task collects the results of each test run on this node. While the tests run, the task reads the sources that
-//! grow: the report of the pytest plugin, or the output if there is no such report. The task reports the number of
-//! tests at most once per second. When the attempt ends, the task reads the rest of all sources, and the results are
-//! committed before the end of the attempt. Results that are not complete in time are committed later. After a restart
-//! of the manager, a new task reads all sources again.
+//! One task collects the results of each test run on this node. While the tests run, the output follower adds the results
+//! in the output, and the task reads the report of the pytest plugin. The task reports the number of tests at most once
+//! per second. When the attempt ends, the task reads the rest of all sources, and the results are committed before the
+//! end. Results that are not complete in time are committed later. After a restart of the manager, all sources are read
+//! again.
 
 mod collection;
 mod earlier;
+mod list_files;
+mod live_tests;
 mod pages;
+mod parsed_tests;
 mod plan;
 mod report;
 mod rerun;
 mod settings;
-mod source_reader;
+mod source_parser;
 mod stream_lines;
 mod task;
 
+pub(crate) use live_tests::LiveTests;
 pub use pages::{TestPage, TestPageRequest};
 pub use settings::TestRunSettings;
 
 use crate::engine::EngineShared;
 use crate::inbox::last_of;
-use longhaul_domain::{Deadline, ExitStatus, FirstError, Observation, Process, ProcessId, State};
+use longhaul_domain::{Deadline, ExitStatus, FirstError, Observation, Process, ProcessId, Spec, State};
 use longhaul_insight::test_run::{PYTEST_REPORT_VARIABLE, TestResults};
 use longhaul_ports::{AttemptKey, StoredProcess};
 use plan::TestPlan;
@@ -122,6 +126,13 @@ impl EngineShared {
         Some(sender)
     }
 
+    /// Returns the results so far of an attempt, or `None` if its test results are not being collected.
+    pub(crate) async fn live_tests(&self, key: AttemptKey) -> Option<Arc<LiveTests>> {
+        let (reply, tests) = oneshot::channel();
+        self.test_runs.of(key)?.send(TestRunRequest::Live(reply)).await.ok()?;
+        tests.await.ok()
+    }
+
     /// Returns true if an observation ends an attempt whose test results are being collected.
     pub(crate) fn ends_test_run(&self, id: ProcessId, observation: &Observation) -> bool {
         last_of(observation).is_some_and(|attempt| self.test_runs.of(AttemptKey { id, attempt }).is_some())
@@ -209,6 +220,11 @@ impl EngineShared {
             None => environment.push((PYTHON_PATH.to_owned(), directory.clone())),
         }
     }
+}
+
+/// Returns true if the test results of processes with this spec are collected.
+pub(crate) fn has_tests(spec: &Spec) -> bool {
+    TestPlan::of(spec).is_some()
 }
 
 /// Returns true if the command exited with code 0 and was not stopped.

@@ -34,19 +34,37 @@ impl BoundedLines {
         let mut rest = bytes;
         while let Some(feed) = memchr::memchr(b'\n', rest) {
             let (piece, behind) = rest.split_at_checked(feed).unwrap_or((rest, &[]));
-            self.hold(piece);
             self.next = self.next.saturating_add(to_u64(piece.len()).saturating_add(1));
-            self.release(&mut line);
+            if self.held.is_empty() {
+                let piece = piece.get(..MAX_LINE_LEN).unwrap_or(piece);
+                release(piece, self.start, &mut line);
+            } else {
+                self.hold(piece);
+                release(&self.held, self.start, &mut line);
+                self.held.clear();
+            }
+            self.start = self.next;
             rest = behind.get(1..).unwrap_or_default();
         }
         self.hold(rest);
         self.next = self.next.saturating_add(to_u64(rest.len()));
     }
 
+    /// Adds bytes that start at an offset of the output. An unfinished line keeps its own offset.
+    pub fn push_at(&mut self, offset: u64, bytes: &[u8], line: impl FnMut(Line<'_>)) {
+        if self.next == self.start {
+            self.start = offset;
+        }
+        self.next = offset;
+        self.push(bytes, line);
+    }
+
     /// Ends the output: calls `line` for an unfinished last line.
     pub fn finish(&mut self, mut line: impl FnMut(Line<'_>)) {
         if self.next > self.start {
-            self.release(&mut line);
+            release(&self.held, self.start, &mut line);
+            self.held.clear();
+            self.start = self.next;
         }
     }
 
@@ -62,26 +80,23 @@ impl BoundedLines {
         let room = MAX_LINE_LEN.saturating_sub(self.held.len());
         self.held.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
     }
+}
 
-    fn release(&mut self, line: &mut impl FnMut(Line<'_>)) {
-        let whole = self.held.strip_suffix(b"\r").unwrap_or(&self.held);
-        let shown = memchr::memrchr(b'\r', whole).map_or(whole, |at| whole.get(at + 1..).unwrap_or_default());
-        if let (true, Ok(text)) = (is_plain(shown), std::str::from_utf8(shown)) {
-            line(Line { text, offset: self.start });
-        } else {
-            line(Line {
-                text: &String::from_utf8_lossy(&sanitize(shown, TerminalPolicy::Plain)),
-                offset: self.start,
-            });
-        }
-        self.held.clear();
-        self.start = self.next;
+/// Calls `line` with the text of the bytes of a whole line.
+fn release(whole: &[u8], offset: u64, line: &mut impl FnMut(Line<'_>)) {
+    let whole = whole.strip_suffix(b"\r").unwrap_or(whole);
+    if let (true, Ok(text)) = (is_plain(whole), std::str::from_utf8(whole)) {
+        return line(Line { text, offset });
     }
+    let shown = memchr::memrchr(b'\r', whole).map_or(whole, |at| whole.get(at + 1..).unwrap_or_default());
+    line(Line { text: &String::from_utf8_lossy(&sanitize(shown, TerminalPolicy::Plain)), offset });
 }
 
 /// Returns true if all bytes are printable ASCII characters or tabs. Such bytes need no cleaning.
+///
+/// The loop has no early exit, so that the compiler can check many bytes at once.
 fn is_plain(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t'))
+    bytes.iter().fold(true, |is_plain, byte| is_plain & matches!(byte, b' '..=b'~' | b'\t'))
 }
 
 fn to_u64(length: usize) -> u64 {
@@ -106,6 +121,18 @@ mod tests {
     fn lines_have_offsets_and_no_control_bytes() {
         let found = lines(&[b"one\r\n\x1b[31mt", b"wo\x1b[0m\n 10%\r100%\nlast"]);
         let expected = [(0, "one"), (5, "two"), (18, "100%"), (28, "last")];
+        assert_eq!(found, expected.map(|(offset, text)| (offset, text.to_owned())));
+    }
+
+    #[test]
+    fn lines_of_merged_streams_keep_their_offsets() {
+        let (mut splitter, mut found) = (BoundedLines::default(), Vec::new());
+        for (offset, piece) in [(11, "warning: x\n"), (0, "test a "), (22, "ok\ntest b\n"), (40, "last")] {
+            splitter
+                .push_at(offset, piece.as_bytes(), |line| found.push((line.offset, line.text.to_owned())));
+        }
+        splitter.finish(|line| found.push((line.offset, line.text.to_owned())));
+        let expected = [(11, "warning: x"), (0, "test a ok"), (25, "test b"), (40, "last")];
         assert_eq!(found, expected.map(|(offset, text)| (offset, text.to_owned())));
     }
 

@@ -262,3 +262,47 @@ fn all_sources_of_a_tool_name_the_same_failed_tests() {
         }
     }
 }
+
+/// Returns each failure in an output, with the line at which its report starts.
+fn reported_failures(name: &str) -> Vec<(String, String)> {
+    const BEFORE: u64 = 1_000;
+    let output = fs::read(directory().join(name)).unwrap();
+    let (mut parser, mut run, mut offset) = (parser(name), TestRun::new(source_of(name).unwrap()), BEFORE);
+    for piece in output.chunks(7) {
+        parser.push_at(offset, piece, &mut |event| run.add(&event));
+        offset += piece.len() as u64;
+    }
+    parser.finish(&mut |event| run.add(&event));
+    let summary = run.summary();
+    let line = |failed: &FailedTest| {
+        let start = usize::try_from(failed.offset.unwrap() - BEFORE).unwrap();
+        let (before, report) = output.split_at_checked(start).unwrap();
+        assert!(before.is_empty() || before.ends_with(b"\n"), "{name}: {} is not at a line", failed.id);
+        String::from_utf8_lossy(report.split(|byte| *byte == b'\n').next().unwrap()).into_owned()
+    };
+    let all = summary.failures.iter().chain(&summary.collection_errors);
+    all.map(|failed| (failed.id.clone(), line(failed))).collect()
+}
+
+#[test]
+fn failures_in_text_for_people_name_the_line_at_which_their_report_starts() {
+    let mut seen = 0;
+    for name in captures() {
+        let has_places = source_of(&name) == Some(TestSource::Console) || name.ends_with(".tap");
+        for (id, line) in if has_places { reported_failures(&name) } else { Vec::new() } {
+            // Each tool shows at least the last part of the name in its heading.
+            let last = id.rsplit(['/', ' ', ':', '.']).next().unwrap();
+            let last = last.split('[').next().unwrap();
+            // For a worker that crashed, pytest-xdist shows only the file.
+            let file = id.split("::").next().unwrap();
+            let is_heading =
+                [last, file, "● Test suite failed to run"].iter().any(|part| line.contains(part));
+            assert!(is_heading, "{name}: {id:?} is reported at {line:?}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 40, "{seen}");
+    let at = |name: &str| reported_failures(name).into_iter().next().unwrap().1;
+    assert!(at("pytest/plain.txt").starts_with("____"), "{}", at("pytest/plain.txt"));
+    assert!(at("cargo/plain.txt").starts_with("---- "), "{}", at("cargo/plain.txt"));
+}

@@ -18,7 +18,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use watcher::OutputWatcher;
+use watcher::{OutputWatcher, WatchGuard};
 
 /// Delay of the answer to a reader of a finished output. It prevents repeated requests from becoming a busy loop.
 const ENDED: Duration = Duration::from_millis(100);
@@ -76,23 +76,13 @@ impl OsOutput {
         key: AttemptKey,
         is_news: impl Fn(&OutputPages) -> io::Result<bool> + Copy + Send + 'static,
     ) -> Result<(), OutputError> {
-        let failed =
-            |error: io::Error| OutputError::Failed { id: key.id, tried: "watched", source: Box::new(error) };
-        let directory = self.attempts.path_of(key);
-        let interest = match OutputWatcher::interest(&self.watcher, &directory) {
-            Ok(interest) => interest,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(OutputError::Missing { key });
-            }
-            Err(error) if is_shortage(&error) => {
+        let mut unrelated = 0_u32;
+        loop {
+            let Some(interest) = self.interest(key)? else {
                 // No inotify watch is available, so the reader polls at a fixed interval instead.
                 tokio::time::sleep(UNWATCHED).await;
                 return Ok(());
-            }
-            Err(error) => return Err(failed(error)),
-        };
-        let mut unrelated = 0_u32;
-        loop {
+            };
             // Subscribe before the check, so that no change between the two is missed.
             let growth = interest.growth();
             let (grown, ended) = self
@@ -110,8 +100,20 @@ impl OsOutput {
             growth.await;
             unrelated = unrelated.saturating_add(1);
             if unrelated > MAX_UNRELATED {
+                // Without a watch, the kernel reports no changes meanwhile, which would slow down the writer.
+                drop(interest);
                 tokio::time::sleep(UNRELATED_CHANGE).await;
             }
+        }
+    }
+
+    /// Subscribes to the changes of the files of an attempt. Returns `None` if no inotify watch is available.
+    fn interest(&self, key: AttemptKey) -> Result<Option<WatchGuard>, OutputError> {
+        match OutputWatcher::interest(&self.watcher, &self.attempts.path_of(key)) {
+            Ok(interest) => Ok(Some(interest)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(OutputError::Missing { key }),
+            Err(error) if is_shortage(&error) => Ok(None),
+            Err(error) => Err(OutputError::Failed { id: key.id, tried: "watched", source: Box::new(error) }),
         }
     }
 }

@@ -64,7 +64,7 @@ impl Api {
             return recorded(&stored.process, place.attempt);
         };
         let mut view = results_page(&stored.process, &page.results, place.attempt, place.from == 0);
-        view.cases = page.tests.iter().map(|(test, _)| listed_test(test, request.brief)).collect();
+        view.cases = page.tests.iter().map(|(test, _)| listed_test(key, test, request.brief)).collect();
         if let Some(tokens) = budget {
             fit(&mut view, usize::try_from(tokens).unwrap_or(usize::MAX).saturating_mul(TOKEN));
         }

@@ -3,9 +3,11 @@
 use crate::convert::seconds;
 use crate::error::ApiError;
 use longhaul_domain::{AttemptNo, LiveStats, NamedFailure, Process, TestReport, TestReporting, TestTally};
+use longhaul_engine::ports::AttemptKey;
 use longhaul_engine::test_run::{
     FailedTest, FailureGroup, ListedTest, SlowTest, TestCounts, TestOutcome, TestResults, cause_of,
 };
+use longhaul_view::{OutputCursor, StreamSelection};
 use longhaul_wire::api::{FailureGroupView, TestCaseView, TestResultsView, TestWarningView, TestsView};
 
 /// Condition of a process whose test results give a reason to doubt its success.
@@ -128,7 +130,11 @@ pub(crate) fn results_page(
     };
     TestResultsView {
         groups: summary.groups.iter().map(group).collect(),
-        collection_errors: summary.collection_errors.iter().map(collection_error).collect(),
+        collection_errors: summary
+            .collection_errors
+            .iter()
+            .map(|error| collection_error(AttemptKey { id: process.id, attempt }, error))
+            .collect(),
         flaky: summary.flaky.clone(),
         slowest: summary.slowest.iter().map(slow).collect(),
         fixed: results.fixed.clone(),
@@ -147,7 +153,7 @@ fn slow(test: &SlowTest) -> TestCaseView {
     TestCaseView { id: test.id.clone(), duration_s: Some(seconds(test.duration)), ..TestCaseView::default() }
 }
 
-fn collection_error(error: &FailedTest) -> TestCaseView {
+fn collection_error(key: AttemptKey, error: &FailedTest) -> TestCaseView {
     TestCaseView {
         id: error.id.clone(),
         outcome: TestOutcome::Error.as_str().to_owned(),
@@ -159,12 +165,13 @@ fn collection_error(error: &FailedTest) -> TestCaseView {
         cause: text(&error.cause),
         trace: error.trace.clone(),
         captured: error.captured.clone(),
+        output_cursor: output_cursor(key, error.offset),
         ..TestCaseView::default()
     }
 }
 
 /// Converts one test of a list. A brief test has no long texts.
-pub(crate) fn listed_test(test: &ListedTest, is_brief: bool) -> TestCaseView {
+pub(crate) fn listed_test(key: AttemptKey, test: &ListedTest, is_brief: bool) -> TestCaseView {
     let case = &test.case;
     let mut view = TestCaseView {
         id: case.id.clone(),
@@ -173,6 +180,7 @@ pub(crate) fn listed_test(test: &ListedTest, is_brief: bool) -> TestCaseView {
         line: case.line,
         duration_s: case.duration.map(seconds),
         history: test.history.map(|history| history.as_str().to_owned()),
+        output_cursor: output_cursor(key, case.offset),
         ..TestCaseView::default()
     };
     let Some(failure) = case.failure.as_deref() else { return view };
@@ -189,6 +197,12 @@ pub(crate) fn listed_test(test: &ListedTest, is_brief: bool) -> TestCaseView {
         view.captured.clone_from(&failure.captured);
     }
     view
+}
+
+/// Returns the cursor of the place in the output that reports a failure.
+fn output_cursor(key: AttemptKey, offset: Option<u64>) -> Option<String> {
+    let start = OutputCursor::new(key.id, key.attempt, StreamSelection::Both);
+    offset.map(|offset| start.at(offset).to_string())
 }
 
 fn text(text: &str) -> Option<String> {

@@ -44,6 +44,10 @@ impl AgentConsumer {
 }
 
 impl OutputConsumer for AgentConsumer {
+    fn stream(&self) -> Option<OutputSource> {
+        Some(OutputSource::Stdout)
+    }
+
     fn pace(&self) -> ReportPace {
         // In these formats, the end of the output contains all facts.
         let may_skip = matches!(self.format, AgentFormat::Plain | AgentFormat::Claude);

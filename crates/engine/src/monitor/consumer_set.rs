@@ -1,4 +1,4 @@
-//! All consumers of the output of one attempt.
+//! The consumers that read the same streams of the output of one attempt.
 
 use super::agent_consumer::AgentConsumer;
 use super::follower::WatchStart;
@@ -6,23 +6,38 @@ use super::output_consumer::{OutputConsumer, ReportPace};
 use super::pattern::CompiledPattern;
 use super::pattern_search::PatternSearch;
 use super::progress_search::ProgressSearch;
+use super::test_consumer::TestConsumer;
 use crate::engine::EngineShared;
-use longhaul_domain::{Observation, Spec};
-use longhaul_ports::{AttemptKey, OutputChunk, OutputPage};
+use longhaul_domain::{CommandSpec, Observation, Spec};
+use longhaul_ports::{AttemptKey, OutputChunk, OutputPage, OutputSource};
 
+/// The consumers that read the same streams, so that one read serves all of them.
+///
+/// The sets of an attempt are read separately. If the consumers of one set need only standard error, a large standard
+/// output therefore costs them nothing.
 #[derive(Debug, Default)]
-pub(super) struct ConsumerSet(Vec<Box<dyn OutputConsumer>>);
+pub(super) struct ConsumerSet {
+    stream: Option<OutputSource>,
+    all: Vec<Box<dyn OutputConsumer>>,
+}
 
 impl ConsumerSet {
     /// Returns true if the output of a process with this spec has a consumer.
     pub(super) fn is_needed(spec: &Spec) -> bool {
-        spec.command().is_some_and(|command| {
+        let is_read = |command: &CommandSpec| {
             !command.watch.is_empty() || command.progress.reads_output() || AgentConsumer::is_needed(command)
-        })
+        };
+        spec.command().is_some_and(is_read) || TestConsumer::is_needed(spec)
     }
 
-    /// Creates the consumers of the output of an attempt.
-    pub(super) async fn of(core: &EngineShared, key: AttemptKey, spec: &Spec, begin: WatchStart) -> Self {
+    /// Creates the consumers of the output of an attempt: those of both streams, of standard output, and of standard
+    /// error.
+    pub(super) async fn of(
+        core: &EngineShared,
+        key: AttemptKey,
+        spec: &Spec,
+        begin: WatchStart,
+    ) -> [Self; 3] {
         let mut all: Vec<Box<dyn OutputConsumer>> = Vec::new();
         let patterns = spec.command().map(CompiledPattern::of).unwrap_or_default();
         if !patterns.is_empty() {
@@ -34,31 +49,47 @@ impl ConsumerSet {
         if let Some(search) = spec.command().and_then(|command| ProgressSearch::new(key, &command.progress)) {
             all.push(Box::new(search));
         }
-        Self(all)
+        if let Some(tests) = TestConsumer::of(core, key).await {
+            all.push(Box::new(tests));
+        }
+        [None, Some(OutputSource::Stdout), Some(OutputSource::Stderr)].map(|stream| {
+            let all = all.extract_if(.., |consumer| consumer.stream() == stream).collect();
+            Self { stream, all }
+        })
     }
 
     pub(super) fn single(consumer: impl OutputConsumer + 'static) -> Self {
-        Self(vec![Box::new(consumer)])
+        Self { stream: consumer.stream(), all: vec![Box::new(consumer)] }
+    }
+
+    /// Returns the stream that the consumers need; `None` if they need both.
+    pub(super) const fn stream(&self) -> Option<OutputSource> {
+        self.stream
+    }
+
+    /// Returns true if a consumer accepts no output at the moment.
+    pub(super) fn is_full(&self) -> bool {
+        self.all.iter().any(|consumer| !consumer.is_done() && consumer.is_full())
     }
 
     /// Returns the lowest offset at which a consumer needs the output.
     pub(super) fn start(&self) -> u64 {
-        self.0.iter().map(|consumer| consumer.start()).min().unwrap_or(0)
+        self.all.iter().map(|consumer| consumer.start()).min().unwrap_or(0)
     }
 
     /// Returns true if no consumer needs more output.
     pub(super) fn is_done(&self) -> bool {
-        self.0.iter().all(|consumer| consumer.is_done())
+        self.all.iter().all(|consumer| consumer.is_done())
     }
 
     /// Returns true if a consumer needs new output immediately.
     pub(super) fn is_urgent(&self) -> bool {
-        self.0.iter().any(|consumer| consumer.pace() == ReportPace::Immediate && !consumer.is_done())
+        self.all.iter().any(|consumer| consumer.pace() == ReportPace::Immediate && !consumer.is_done())
     }
 
     /// Returns true if old output may be skipped, because all consumers that need more output accept this.
     pub(super) fn may_skip(&self) -> bool {
-        self.0
+        self.all
             .iter()
             .all(|consumer| consumer.is_done() || consumer.pace() == ReportPace::Latest { may_skip: true })
     }
@@ -68,7 +99,7 @@ impl ConsumerSet {
         if page.gap > 0 {
             self.interrupt();
         }
-        for consumer in self.0.iter_mut().filter(|consumer| !consumer.is_done()) {
+        for consumer in self.all.iter_mut().filter(|consumer| !consumer.is_done()) {
             let start = consumer.start();
             for chunk in &page.chunks {
                 let skipped = usize::try_from(start.saturating_sub(chunk.offset)).unwrap_or(usize::MAX);
@@ -85,12 +116,12 @@ impl ConsumerSet {
 
     /// Tells the consumers that output is missing before the next page.
     pub(super) fn interrupt(&mut self) {
-        self.0.iter_mut().for_each(|consumer| consumer.interrupt());
+        self.all.iter_mut().for_each(|consumer| consumer.interrupt());
     }
 
     /// Tells the consumers that the command has written nothing for a moment.
     pub(super) fn quiet(&mut self) {
-        self.0.iter_mut().for_each(|consumer| consumer.quiet());
+        self.all.iter_mut().for_each(|consumer| consumer.quiet());
     }
 
     /// Returns the reports of all consumers that report after each page.
@@ -105,11 +136,11 @@ impl ConsumerSet {
 
     /// Returns the last reports, after the end of the attempt.
     pub(super) fn finish(&mut self, is_complete: bool) -> Vec<Observation> {
-        self.0.iter_mut().flat_map(|consumer| consumer.finish(is_complete)).collect()
+        self.all.iter_mut().flat_map(|consumer| consumer.finish(is_complete)).collect()
     }
 
     fn take(&mut self, is_taken: impl Fn(ReportPace) -> bool) -> Vec<Observation> {
-        let taken = self.0.iter_mut().filter(|consumer| is_taken(consumer.pace()));
+        let taken = self.all.iter_mut().filter(|consumer| is_taken(consumer.pace()));
         taken.flat_map(|consumer| consumer.take_reports()).collect()
     }
 }

@@ -49,8 +49,12 @@ impl FollowerTask {
         let task = tokio::spawn(async move {
             let tell = |observation| core.lanes.seen(key.id, observation);
             let output = async {
-                let mut consumers = ConsumerSet::of(&core, key, &spec, begin).await;
-                read_output(&core, key, &mut consumers, begin, told.clone(), tell).await;
+                let [mut both, mut stdout, mut stderr] = ConsumerSet::of(&core, key, &spec, begin).await;
+                tokio::join!(
+                    read_output(&core, key, &mut both, begin, told.clone(), tell),
+                    read_output(&core, key, &mut stdout, begin, told.clone(), tell),
+                    read_output(&core, key, &mut stderr, begin, told.clone(), tell),
+                );
             };
             let progress = async {
                 if progress_file::is_read(&spec) {
@@ -82,8 +86,8 @@ impl Drop for FollowerTask {
     }
 }
 
-/// Returns what the consumers find in the output of an attempt that an earlier manager started, in the order of the
-/// output. `written` is the size of this output in bytes.
+/// Returns what the consumers find in the output of an attempt that an earlier manager started. `written` is the size
+/// of this output in bytes.
 pub(crate) async fn missed(core: &EngineShared, stored: &StoredProcess, written: u64) -> Vec<Observation> {
     let key = AttemptKey { id: stored.process.id, attempt: stored.process.attempt };
     let mut missed = Vec::new();
@@ -93,10 +97,15 @@ pub(crate) async fn missed(core: &EngineShared, stored: &StoredProcess, written:
     }
     if ConsumerSet::is_needed(&stored.process.spec) {
         let begin = WatchStart::Before;
-        let mut consumers = ConsumerSet::of(core, key, &stored.process.spec, begin).await;
+        let sets = ConsumerSet::of(core, key, &stored.process.spec, begin).await;
         let (_over, told) = watch::channel(Some(written));
         let until = Deadline::Awake(core.parts.clock.awake().plus(FINISH_TIMEOUT));
-        let read = read_output(core, key, &mut consumers, begin, told, |report| missed.push(report));
+        let read = async {
+            for mut consumers in sets {
+                let tell = |report| missed.push(report);
+                read_output(core, key, &mut consumers, begin, told.clone(), tell).await;
+            }
+        };
         tokio::select! {
             biased;
             () = read => {}

@@ -49,6 +49,11 @@ impl LineFeed {
             if unfinished.bytes.is_empty() {
                 unfinished.offset = offset;
             }
+            if piece.is_complete() && unfinished.bytes.is_empty() {
+                show(OutputLine { offset, source, at: chunk.at, bytes: piece.bytes() });
+                offset += length(piece.bytes());
+                continue;
+            }
             offset += length(piece.bytes());
             unfinished.bytes.extend_from_slice(piece.bytes());
             unfinished.shown = false;
@@ -95,7 +100,8 @@ impl OutputLine<'_> {
             [text @ .., b'\r', b'\n'] | [text @ .., b'\n'] => text,
             text => text,
         };
-        if bytes.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~')) {
+        // The loop has no early exit, so that the compiler can check many bytes at once.
+        if bytes.iter().fold(true, |is_plain, byte| is_plain & matches!(byte, b'\t' | b' '..=b'~')) {
             return String::from_utf8_lossy(bytes);
         }
         Cow::Owned(String::from_utf8_lossy(&sanitize(bytes, TerminalPolicy::Plain)).into_owned())

@@ -1,7 +1,7 @@
 //! The interface between the output follower and the code that searches output.
 
 use longhaul_domain::Observation;
-use longhaul_ports::OutputChunk;
+use longhaul_ports::{OutputChunk, OutputSource};
 use std::fmt::Debug;
 
 /// Receives the output of one attempt and reports what it finds.
@@ -13,6 +13,9 @@ pub(crate) trait OutputConsumer: Debug + Send {
     fn start(&self) -> u64 {
         0
     }
+
+    /// Returns the stream that the consumer reads; `None` for both streams.
+    fn stream(&self) -> Option<OutputSource>;
 
     /// Returns when and how the reports of this consumer are collected.
     fn pace(&self) -> ReportPace;
@@ -38,6 +41,11 @@ pub(crate) trait OutputConsumer: Debug + Send {
 
     /// Returns true if the consumer needs no more output.
     fn is_done(&self) -> bool {
+        false
+    }
+
+    /// Returns true if the consumer accepts no output at the moment, because its results have to be stored first.
+    fn is_full(&self) -> bool {
         false
     }
 }

@@ -18,6 +18,16 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// Minimum time between two reads if no consumer needs output immediately. A few large pages cost less than many small
 /// pages.
 const READ_INTERVAL: Duration = Duration::from_millis(250);
+/// Minimum time between two reads if a consumer is urgent and the command writes all the time. Each write would
+/// otherwise cause a read.
+const URGENT_INTERVAL: Duration = Duration::from_millis(20);
+/// Number of reads in quick succession that show that the command writes all the time.
+const MAX_QUICK_READS: u32 = 8;
+/// Maximum time of consecutive reads if no consumer is urgent, so that the consumers take at most a tenth of a core from
+/// the command. The rest of a large output is read after the command has ended.
+const READ_TIME: Duration = Duration::from_millis(25);
+/// Delay before a consumer that accepts no output is asked again.
+const FULL_DELAY: Duration = Duration::from_millis(10);
 /// Delay before the output is read again if it was missing, or if it was reported as grown but had not grown.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
 /// Maximum time to wait for the rest of the output after an exit.
@@ -62,6 +72,10 @@ struct OutputReading<'a> {
     report_at: AwakeTime,
     /// Earliest time of the next read of the output.
     read_at: AwakeTime,
+    /// Time of the first of the consecutive reads; `None` if the next read is the first one.
+    reads_since: Option<AwakeTime>,
+    /// Number of times in quick succession that the end of the output was read, and the latest of these times.
+    quick_reads: (u32, AwakeTime),
     /// Time at which unfinished lines are passed to the consumers; `None` if there are no unfinished lines.
     quiet_at: Option<AwakeTime>,
     /// True if new output was notified that has not been read yet.
@@ -91,6 +105,8 @@ impl<'a> OutputReading<'a> {
             has_news: false,
             report_at: now,
             read_at: now,
+            reads_since: None,
+            quick_reads: (0, now),
             quiet_at: None,
             is_notified: false,
         }
@@ -142,7 +158,15 @@ impl<'a> OutputReading<'a> {
 
     /// Reads one page and passes it to the consumers.
     async fn read(&mut self, tell: &mut impl FnMut(Observation)) -> PageRead {
-        let wanted = OutputRead { from: self.next, limit: PAGE, only: None };
+        let clock = &self.core.parts.clock;
+        if self.consumers.is_full() {
+            clock.sleep_until(Deadline::Awake(clock.awake().plus(FULL_DELAY))).await;
+            if self.consumers.is_full() {
+                return PageRead::Nothing;
+            }
+        }
+        let reads_since = *self.reads_since.get_or_insert(clock.awake());
+        let wanted = OutputRead { from: self.next, limit: PAGE, only: self.consumers.stream() };
         let page = match self.core.parts.output.read(self.key, wanted).await {
             Ok(page) if page.next > self.next => page,
             Ok(_) | Err(OutputError::Missing { .. }) => return PageRead::Nothing,
@@ -160,12 +184,33 @@ impl<'a> OutputReading<'a> {
         }
         self.is_notified = false;
         self.has_news = true;
+        let read = if self.next < page.end { PageRead::More } else { PageRead::End };
         let now = self.core.parts.clock.awake();
-        self.read_at = if self.consumers.is_urgent() { now } else { now.plus(READ_INTERVAL) };
-        self.quiet_at = Some(self.read_at.plus(QUIET));
+        if let Some(interval) = self.rest_after(read, now.since(reads_since), now) {
+            self.read_at = now.plus(interval);
+            self.reads_since = None;
+        }
+        if !page.chunks.is_empty() {
+            self.quiet_at = Some(self.read_at.max(now).plus(QUIET));
+        }
         // Yield, so that the consumers of a large output do not occupy this thread.
         tokio::task::yield_now().await;
-        if self.next < page.end { PageRead::More } else { PageRead::End }
+        read
+    }
+
+    /// Returns the time until the next read, or `None` if the output is read on. `read_time` is the time of the
+    /// consecutive reads so far.
+    fn rest_after(&mut self, read: PageRead, read_time: Duration, now: AwakeTime) -> Option<Duration> {
+        let is_end = read != PageRead::More;
+        if !self.consumers.is_urgent() {
+            return (is_end || read_time >= READ_TIME).then_some(READ_INTERVAL);
+        }
+        let (count, last) = self.quick_reads;
+        if is_end {
+            let is_quick = now.since(last) <= URGENT_INTERVAL.saturating_mul(2);
+            self.quick_reads = (if is_quick { count.saturating_add(1) } else { 0 }, now);
+        }
+        is_end.then_some(if count > MAX_QUICK_READS { URGENT_INTERVAL } else { Duration::ZERO })
     }
 
     const fn has_unreported_states(&self) -> bool {
@@ -210,6 +255,7 @@ mod tests {
     use longhaul_ports::{Clock as _, OutputChunk, OutputSource};
     use longhaul_testkit::fakes::VirtualClock;
     use std::collections::BTreeSet;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{Arc, Mutex};
 
     /// Log of what a consumer got: `+` and the length of a chunk, `?` for missing output, `_` for silence, and `.` for
@@ -217,6 +263,8 @@ mod tests {
     #[derive(Clone, Debug)]
     struct Recorder {
         pace: ReportPace,
+        stream: Option<OutputSource>,
+        is_full: Arc<AtomicBool>,
         log: Arc<Mutex<Vec<String>>>,
         clock: VirtualClock,
         /// Times at which output was read.
@@ -227,7 +275,15 @@ mod tests {
     impl Recorder {
         fn new(fixture: &Fixture, pace: ReportPace) -> Self {
             let clock = fixture.clock.clone();
-            Self { pace, log: Arc::default(), clock, times: Arc::default(), read: 0 }
+            Self {
+                pace,
+                stream: None,
+                is_full: Arc::default(),
+                log: Arc::default(),
+                clock,
+                times: Arc::default(),
+                read: 0,
+            }
         }
 
         fn note(&self, text: impl Into<String>) {
@@ -240,6 +296,14 @@ mod tests {
     }
 
     impl OutputConsumer for Recorder {
+        fn stream(&self) -> Option<OutputSource> {
+            self.stream
+        }
+
+        fn is_full(&self) -> bool {
+            self.is_full.load(Ordering::Relaxed)
+        }
+
         fn pace(&self) -> ReportPace {
             self.pace
         }
@@ -344,6 +408,91 @@ mod tests {
         assert!(!log.contains("_ +"), "output that is written all the time is never quiet: {log}");
         let (_, reads, reports) = followed(ReportPace::Immediate).await;
         assert!(reads >= 49 && reports.len() >= 50, "{reads} {reports:?}");
+    }
+
+    /// Returns the number of reads per second of an urgent consumer, if the command writes every `gap` milliseconds.
+    async fn urgent_reads(gap: u64) -> usize {
+        let fixture = Fixture::new(false).await;
+        let core = fixture.engine.core.clone();
+        let stored = running(1, command());
+        let key = AttemptKey { id: stored.process.id, attempt: stored.process.attempt };
+        let (_over, told) = watch::channel(None);
+        let recorder = Recorder::new(&fixture, ReportPace::Immediate);
+        let mut consumers = ConsumerSet::single(recorder.clone());
+        let output = fixture.spawner.output();
+        let task = tokio::spawn(async move {
+            read_output(&core, key, &mut consumers, WatchStart::Here, told, drop).await;
+        });
+        for _ in 0..1_000 / gap {
+            output.write(key, OutputSource::Stdout, b"x");
+            fixture.clock.run_for(Duration::from_millis(gap)).await;
+        }
+        task.abort();
+        recorder.times.lock().unwrap().len()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn command_that_writes_all_the_time_does_not_cause_a_read_after_each_write() {
+        let (often, seldom) = (urgent_reads(1).await, urgent_reads(50).await);
+        assert!((40..=70).contains(&often), "{often}");
+        assert_eq!(seldom, 20);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn consumers_of_one_stream_do_not_read_the_other_one() {
+        let fixture = Fixture::new(false).await;
+        let core = &fixture.engine.core;
+        let stored = running(1, command());
+        let key = AttemptKey { id: stored.process.id, attempt: stored.process.attempt };
+        let output = fixture.spawner.output();
+        output.write(key, OutputSource::Stdout, b"one");
+        output.write(key, OutputSource::Stderr, b"two!");
+        output.write(key, OutputSource::Stdout, b"three");
+        let stream = Some(OutputSource::Stderr);
+        let recorder = Recorder { stream, ..Recorder::new(&fixture, ReportPace::Immediate) };
+        let mut consumers = ConsumerSet::single(recorder.clone());
+        let (_over, told) = watch::channel(Some(12));
+        let reading = read_output(core, key, &mut consumers, WatchStart::Here, told, drop);
+        fixture.clock.run_until(Duration::from_secs(60), reading).await.expect("it ends");
+        assert_eq!(recorder.text(), "+4@3 _ .");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn consumer_gets_no_output_while_its_results_have_to_be_stored() {
+        let fixture = Fixture::new(false).await;
+        let core = fixture.engine.core.clone();
+        let stored = running(1, command());
+        let key = AttemptKey { id: stored.process.id, attempt: stored.process.attempt };
+        fixture.spawner.output().write(key, OutputSource::Stdout, b"one");
+        let recorder = Recorder::new(&fixture, STATES);
+        recorder.is_full.store(true, Ordering::Relaxed);
+        let mut consumers = ConsumerSet::single(recorder.clone());
+        let (over, told) = watch::channel(None);
+        let task = tokio::spawn(async move {
+            read_output(&core, key, &mut consumers, WatchStart::Here, told, drop).await;
+        });
+        fixture.clock.run_for(Duration::from_secs(1)).await;
+        assert_eq!(recorder.text(), "");
+        recorder.is_full.store(false, Ordering::Relaxed);
+        fixture.clock.run_for(Duration::from_secs(1)).await;
+        over.send_replace(Some(3));
+        fixture.clock.run_until(Duration::from_secs(60), task).await.expect("it ends").unwrap();
+        assert_eq!(recorder.text(), "+3@0 _ _ .");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn states_take_at_most_a_tenth_of_the_time() {
+        let fixture = Fixture::new(false).await;
+        let core = &fixture.engine.core;
+        let key = AttemptKey { id: running(1, command()).process.id, attempt: longhaul_domain::AttemptNo(1) };
+        let mut consumers = ConsumerSet::single(Recorder::new(&fixture, STATES));
+        let mut reading = OutputReading::new(core, key, &mut consumers, 0);
+        let now = core.parts.clock.awake();
+        let mut rest = |read, millis| reading.rest_after(read, Duration::from_millis(millis), now);
+        assert_eq!(rest(PageRead::More, 24), None);
+        assert_eq!(rest(PageRead::More, 25), Some(READ_INTERVAL));
+        assert_eq!(rest(PageRead::End, 0), Some(READ_INTERVAL));
+        assert!(READ_TIME * 10 <= READ_INTERVAL);
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use super::output_consumer::{OutputConsumer, ReportPace};
 use super::pattern::CompiledPattern;
 use crate::engine::EngineShared;
 use longhaul_domain::{AttemptNo, Observation};
-use longhaul_ports::{AttemptKey, OutputChunk};
+use longhaul_ports::{AttemptKey, OutputChunk, OutputSource};
 use std::collections::BTreeSet;
 
 /// Maximum number of reported matches for each pattern of an attempt.
@@ -61,6 +61,15 @@ impl PatternSearch {
 impl OutputConsumer for PatternSearch {
     fn start(&self) -> u64 {
         self.from
+    }
+
+    fn stream(&self) -> Option<OutputSource> {
+        let covers = |source| self.matches.patterns.iter().any(|counted| counted.pattern.covers(source));
+        match (covers(OutputSource::Stdout), covers(OutputSource::Stderr)) {
+            (true, false) => Some(OutputSource::Stdout),
+            (false, true) => Some(OutputSource::Stderr),
+            (true, true) | (false, false) => None,
+        }
     }
 
     fn pace(&self) -> ReportPace {

@@ -1,10 +1,10 @@
 //! Searches the output of an attempt for progress.
 
 use super::output_consumer::{OutputConsumer, ReportPace};
+use crate::failure_analysis::stream_of;
 use longhaul_domain::{
     AttemptNo, Observation, Progress, ProgressDetection, ProgressReport, ProgressSource, Timestamp,
 };
-use longhaul_insight::failure::Stream;
 use longhaul_insight::progress::{ProgressParser, ProgressUpdate};
 use longhaul_ports::{AttemptKey, OutputChunk, OutputSource};
 
@@ -35,17 +35,17 @@ impl ProgressSearch {
 }
 
 impl OutputConsumer for ProgressSearch {
+    fn stream(&self) -> Option<OutputSource> {
+        None
+    }
+
     fn pace(&self) -> ReportPace {
         ReportPace::Latest { may_skip: true }
     }
 
     fn push(&mut self, chunk: &OutputChunk) {
-        let stream = match chunk.source {
-            OutputSource::Stdout => Stream::Stdout,
-            OutputSource::Stderr => Stream::Stderr,
-        };
         self.read_at = chunk.at;
-        if let Some(update) = self.parser.push(stream, &chunk.bytes) {
+        if let Some(update) = self.parser.push(stream_of(chunk.source), &chunk.bytes) {
             self.latest = Some((update, chunk.at));
         }
     }

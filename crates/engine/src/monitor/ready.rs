@@ -8,7 +8,7 @@ use super::output_reading::read_output;
 use super::pattern::compile;
 use crate::engine::EngineShared;
 use longhaul_domain::{AwakeTime, CommandSpec, Condition, Deadline, Observation, ReadyWhen, Spec};
-use longhaul_ports::{AttemptKey, OutputChunk, ProbeCommand};
+use longhaul_ports::{AttemptKey, OutputChunk, OutputSource, ProbeCommand};
 use regex::Regex;
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,6 +72,10 @@ struct ReadySearch {
 }
 
 impl OutputConsumer for ReadySearch {
+    fn stream(&self) -> Option<OutputSource> {
+        None
+    }
+
     fn pace(&self) -> ReportPace {
         ReportPace::Immediate
     }

@@ -1,14 +1,12 @@
 //! Collects the results of one test run from all its sources.
 
+use super::list_files::ListFiles;
+use super::live_tests::LiveTests;
 use super::plan::TestPlan;
-use super::source_reader::SourceReader;
-use super::stream_lines::MergedLines;
 use crate::engine::EngineShared;
 use longhaul_domain::Timestamp;
-use longhaul_insight::test_run::{
-    EarlierTests, TestCollector, TestCounts, TestResults, TestSource, TestSummary,
-};
-use longhaul_ports::{AttemptKey, OutputError, OutputRead, OutputSource, TestFileError};
+use longhaul_insight::test_run::{EarlierTests, TestCounts, TestResults, TestSource, TestSummary};
+use longhaul_ports::{AttemptKey, OutputError, OutputRead, TestFileError};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,16 +29,13 @@ pub(super) struct TestCollection {
     directory: String,
     started_at: Timestamp,
     earlier: Arc<EarlierTests>,
-    collector: TestCollector,
-    plugin: SourceReader,
+    tests: Arc<LiveTests>,
+    plugin_files: ListFiles,
     plugin_next: u64,
-    junit: SourceReader,
-    output: SourceReader,
-    output_next: u64,
-    /// Size of the output when the report of the plugin was last read.
+    junit_files: ListFiles,
+    output_files: ListFiles,
+    /// Size of the output at the last read of the plugin's report.
     output_seen: u64,
-    lines: MergedLines,
-    has_lost_output: bool,
     notes: Vec<String>,
 }
 
@@ -50,23 +45,19 @@ impl TestCollection {
         plan: TestPlan,
         directory: &str,
         started_at: Timestamp,
-        earlier: EarlierTests,
+        earlier: Arc<EarlierTests>,
+        tests: Arc<LiveTests>,
     ) -> Self {
-        let earlier = Arc::new(earlier);
-        let reader = |source| SourceReader::new(source, plan.framework, Arc::clone(&earlier));
         Self {
             key,
             directory: directory.to_owned(),
             started_at,
-            collector: TestCollector::new(plan.framework),
-            plugin: reader(TestSource::Plugin),
+            tests,
+            plugin_files: ListFiles::new(TestSource::Plugin),
             plugin_next: 0,
-            junit: reader(TestSource::Junit),
-            output: reader(plan.output),
-            output_next: 0,
+            junit_files: ListFiles::new(TestSource::Junit),
+            output_files: ListFiles::new(plan.output),
             output_seen: 0,
-            lines: MergedLines::default(),
-            has_lost_output: false,
             notes: Vec::new(),
             plan,
             earlier,
@@ -77,30 +68,36 @@ impl TestCollection {
         self.key
     }
 
-    /// Returns an offset in the output. Output after this offset may contain new results.
-    pub(super) fn output_seen(&self) -> u64 {
-        self.output_next.max(self.output_seen)
-    }
-
     pub(super) fn counts(&self) -> TestCounts {
-        self.collector.counts()
+        self.tests.lock().collector.counts()
     }
 
-    /// Reads one page of each source that grows while the tests run. Returns true if a source may have more pages.
+    /// Returns the size of the output at the last read of the plugin's report; later output may mean new results.
+    pub(super) const fn output_seen(&self) -> u64 {
+        self.output_seen
+    }
+
+    pub(super) fn uses_plugin(&self) -> bool {
+        self.plan.uses_plugin()
+    }
+
+    /// Reads one page of the report of the plugin, which grows while the tests run. Returns true if there may be more.
     pub(super) async fn read_page(&mut self, core: &EngineShared) -> bool {
-        if !self.plan.uses_plugin() {
-            return self.read_output_page(core).await;
+        if !self.uses_plugin() {
+            return false;
         }
         // Read the size first, so that output that is written after this step wakes the task again.
         let output_end = core.parts.output.size(self.key).await.map_or(0, |size| size.end);
         let has_more = self.read_plugin_page(core).await;
-        if !self.plugin.is_recognized() {
-            return self.read_output_page(core).await || has_more;
-        }
-        // The plugin is the better source, so the output is not read now. It is read later if the plugin's report turns
-        // out to be incomplete.
         self.output_seen = output_end;
         has_more
+    }
+
+    /// Stores the list of the tests in the output if it has become long.
+    pub(super) async fn store_output_list(&mut self, core: &EngineShared) {
+        if self.tests.is_list_long(self.plan.output) {
+            self.output_files.store(core, self.key, &self.tests).await;
+        }
     }
 
     async fn read_plugin_page(&mut self, core: &EngineShared) -> bool {
@@ -113,8 +110,10 @@ impl TestCollection {
             Ok(part) if !part.bytes.is_empty() => {
                 let len = u64::try_from(part.bytes.len()).unwrap_or(u64::MAX);
                 self.plugin_next = self.plugin_next.saturating_add(len);
-                self.plugin.push(&part.bytes, &mut self.collector);
-                self.plugin.store_large(core, self.key).await;
+                self.parse(TestSource::Plugin, &part.bytes);
+                if self.tests.is_list_long(TestSource::Plugin) {
+                    self.plugin_files.store(core, self.key, &self.tests).await;
+                }
                 true
             }
             // There is no new data, or pytest has not created the report yet.
@@ -126,12 +125,23 @@ impl TestCollection {
         }
     }
 
+    fn parse(&self, source: TestSource, bytes: &[u8]) {
+        let mut parsed = self.tests.lock();
+        let (parser, collector) = parsed.source_mut(source);
+        parser.push(bytes, collector);
+    }
+
+    fn finish_source(&self, source: TestSource) {
+        let mut parsed = self.tests.lock();
+        let (parser, collector) = parsed.source_mut(source);
+        parser.finish(collector);
+    }
+
+    /// Reads one page of the output that the output follower did not read before the end of the attempt. Returns true
+    /// if there is more.
     async fn read_output_page(&mut self, core: &EngineShared) -> bool {
-        let only = match self.plan.output {
-            TestSource::Stream => Some(OutputSource::Stdout),
-            TestSource::Plugin | TestSource::Junit | TestSource::Console => None,
-        };
-        let wanted = OutputRead { from: self.output_next, limit: PAGE_LEN, only };
+        let from = self.tests.lock().output_next();
+        let wanted = OutputRead { from, limit: PAGE_LEN, only: self.tests.stream() };
         let page = match core.parts.output.read(self.key, wanted).await {
             Ok(page) => page,
             Err(OutputError::Missing { .. }) => return false,
@@ -140,19 +150,9 @@ impl TestCollection {
                 return false;
             }
         };
-        let Self { output, collector, lines, .. } = self;
-        if page.gap > 0 {
-            self.has_lost_output = true;
-            lines.finish(&mut |bytes| output.push(bytes, collector));
-            output.push(b"\n", collector);
-        }
-        for chunk in &page.chunks {
-            lines.push(chunk.source, &chunk.bytes, &mut |bytes| output.push(bytes, collector));
-        }
-        let has_more = page.next > self.output_next && page.next < page.end;
-        self.output_next = self.output_next.max(page.next);
-        self.output.store_large(core, self.key).await;
-        has_more
+        self.tests.lock().push_page(&page);
+        self.store_output_list(core).await;
+        page.next > from && page.next < page.end
     }
 
     /// Reads the rest of all sources, because the attempt has ended.
@@ -161,26 +161,22 @@ impl TestCollection {
             while self.read_plugin_page(core).await {
                 tokio::task::yield_now().await;
             }
-            self.plugin.finish(&mut self.collector);
-            if !self.plugin.is_recognized() && core.settings.test_runs.plugin_directory.is_some() {
+            self.finish_source(TestSource::Plugin);
+            let is_recognized = self.tests.lock().source(TestSource::Plugin).is_recognized();
+            if !is_recognized && core.settings.test_runs.plugin_directory.is_some() {
                 self.note("pytest did not load the plugin of longhaul, so another source is used".to_owned());
             }
         }
         for pattern in self.plan.junit.clone() {
             self.read_reports(core, &pattern).await;
         }
-        if self.collector.is_complete(TestSource::Plugin) {
+        if self.tests.lock().collector.is_complete(TestSource::Plugin) {
             return;
         }
         while self.read_output_page(core).await {
             tokio::task::yield_now().await;
         }
-        let Self { output, collector, lines, .. } = self;
-        lines.finish(&mut |bytes| output.push(bytes, collector));
-        output.finish(collector);
-        if self.has_lost_output {
-            self.note("a part of the output was dropped, so its test results are unknown".to_owned());
-        }
+        self.tests.lock().finish_output();
     }
 
     async fn read_reports(&mut self, core: &EngineShared, pattern: &str) {
@@ -206,7 +202,7 @@ impl TestCollection {
 
     /// Reads one report. Returns the number of bytes that may still be read from other reports.
     async fn read_report(&mut self, core: &EngineShared, path: &str, left: u64) -> u64 {
-        self.junit.start_report(self.plan.framework);
+        self.tests.lock().source_mut(TestSource::Junit).0.start_report(self.plan.framework);
         let (mut next, mut left) = (0_u64, left);
         loop {
             let limit = u32::try_from(left).unwrap_or(u32::MAX).min(PAGE_LEN);
@@ -219,8 +215,10 @@ impl TestCollection {
                 Ok(part) => {
                     let len = u64::try_from(part.bytes.len()).unwrap_or(u64::MAX);
                     (next, left) = (next.saturating_add(len), left.saturating_sub(len));
-                    self.junit.push(&part.bytes, &mut self.collector);
-                    self.junit.store_large(core, self.key).await;
+                    self.parse(TestSource::Junit, &part.bytes);
+                    if self.tests.is_list_long(TestSource::Junit) {
+                        self.junit_files.store(core, self.key, &self.tests).await;
+                    }
                 }
                 Err(error) => {
                     self.note(crate::error_chain::with_causes(&error));
@@ -229,7 +227,7 @@ impl TestCollection {
             }
             tokio::task::yield_now().await;
         }
-        self.junit.finish(&mut self.collector);
+        self.finish_source(TestSource::Junit);
         left
     }
 
@@ -241,14 +239,11 @@ impl TestCollection {
 
     /// Returns true if a source contains results, or if the launch requested results.
     pub(super) fn has_results(&self) -> bool {
-        let readers = [&self.plugin, &self.junit, &self.output];
-        self.plan.is_requested
-            || self.collector.counts().total > 0
-            || readers.iter().any(|reader| reader.is_recognized())
+        self.plan.is_requested || self.tests.lock().has_results()
     }
 
     pub(super) fn summary(&self) -> TestSummary {
-        self.collector.summary()
+        self.tests.lock().collector.summary()
     }
 
     pub(super) const fn earlier(&self) -> &Arc<EarlierTests> {
@@ -257,7 +252,8 @@ impl TestCollection {
 
     /// Returns the results so far in their stored form.
     pub(super) fn results(&self, summary: TestSummary) -> TestResults {
-        let list = self.reader(summary.source).list();
+        let parsed = self.tests.lock();
+        let list = parsed.source(summary.source).list();
         let mut results = TestResults::new(summary);
         let unreadable = results.summary.unreadable.clone();
         results.notes.clone_from(&self.notes);
@@ -271,25 +267,26 @@ impl TestCollection {
 
     /// Writes the tests so far to their files. Returns the names of two files: all tests, and the failed tests.
     pub(super) async fn store_so_far(&mut self, core: &EngineShared) -> [String; 2] {
-        let key = self.key;
+        let (key, tests) = (self.key, Arc::clone(&self.tests));
         let source = self.summary().source;
-        let reader = self.reader_mut(source);
-        reader.store(core, key).await;
-        reader.files()
+        let files = self.files_mut(source);
+        files.store(core, key, &tests).await;
+        files.names()
     }
 
     /// Stores the list of tests of the best source under its final name. Returns false if this failed.
     pub(super) async fn publish(&mut self, core: &EngineShared, best: TestSource) -> bool {
-        let key = self.key;
+        let (key, tests) = (self.key, Arc::clone(&self.tests));
         for source in [TestSource::Plugin, TestSource::Junit, self.plan.output] {
             if source != best {
-                self.reader_mut(source).discard(core, key).await;
+                self.files_mut(source).discard(core, key).await;
             }
         }
-        let reader = self.reader_mut(best);
-        reader.store_rest(core, key).await;
-        match reader.publish(core, key).await {
-            Ok(()) => reader.is_stored(),
+        tests.lock().source_mut(best).0.list_mut().finish();
+        let files = self.files_mut(best);
+        files.store(core, key, &tests).await;
+        match files.publish(core, key).await {
+            Ok(()) => files.is_stored(),
             Err(error) => {
                 tracing::warn!(id = %key.id, %error, "could not store the list of tests");
                 false
@@ -297,19 +294,11 @@ impl TestCollection {
         }
     }
 
-    const fn reader(&self, source: TestSource) -> &SourceReader {
+    const fn files_mut(&mut self, source: TestSource) -> &mut ListFiles {
         match source {
-            TestSource::Plugin => &self.plugin,
-            TestSource::Junit => &self.junit,
-            TestSource::Stream | TestSource::Console => &self.output,
-        }
-    }
-
-    const fn reader_mut(&mut self, source: TestSource) -> &mut SourceReader {
-        match source {
-            TestSource::Plugin => &mut self.plugin,
-            TestSource::Junit => &mut self.junit,
-            TestSource::Stream | TestSource::Console => &mut self.output,
+            TestSource::Plugin => &mut self.plugin_files,
+            TestSource::Junit => &mut self.junit_files,
+            TestSource::Stream | TestSource::Console => &mut self.output_files,
         }
     }
 }

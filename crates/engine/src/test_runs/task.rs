@@ -2,6 +2,7 @@
 
 use super::TestSnapshot;
 use super::collection::TestCollection;
+use super::live_tests::LiveTests;
 use super::plan::TestPlan;
 use super::report::{first_error_of, report_of, tally_of};
 use crate::engine::EngineShared;
@@ -22,6 +23,8 @@ const RETRY_DELAY: Duration = Duration::from_secs(5);
 /// A request to the task of a test run.
 #[derive(Debug)]
 pub(super) enum TestRunRequest {
+    /// Returns the results so far in the form that the output follower adds results to.
+    Live(oneshot::Sender<Arc<LiveTests>>),
     /// Returns the results so far; `None` if there are none.
     Snapshot(oneshot::Sender<Option<TestSnapshot>>),
     /// Reads the rest of all sources, stores the results and ends the task.
@@ -49,25 +52,35 @@ pub(super) async fn run(
     plan: TestPlan,
     mut requests: mpsc::Receiver<TestRunRequest>,
 ) {
-    let earlier = core.earlier_tests(&process).await;
+    let earlier = Arc::new(core.earlier_tests(&process).await);
     let directory = process.spec.command().map_or("/", |command| command.directory.as_str());
     let started_at = start_of(&process);
-    let mut collection = TestCollection::new(key, plan, directory, started_at, earlier);
+    let tests = Arc::new(LiveTests::new(&plan, &earlier));
+    let mut collection = TestCollection::new(key, plan, directory, started_at, earlier, Arc::clone(&tests));
     let (mut told, mut seen) = (TestTally::default(), 0);
     // The plugin reports the end of a test shortly after the output shows its result. After each read that found
     // results, the task therefore reads once more.
     let mut has_news = false;
     let mut next_read = core.parts.clock.awake();
     loop {
+        let source = match (collection.uses_plugin(), has_news) {
+            (false, _) => NewsSource::Follower,
+            (true, false) => NewsSource::OutputBeyond(seen),
+            (true, true) => NewsSource::Read,
+        };
         let request = tokio::select! {
             biased;
             request = requests.recv() => request,
-            () = growth(&core, key, (!has_news).then_some(seen), next_read) => {
+            () = tests.list_is_long() => {
+                collection.store_output_list(&core).await;
+                continue;
+            }
+            () = news(&core, key, &tests, source, next_read) => {
                 while requests.is_empty() && collection.read_page(&core).await {
                     tokio::task::yield_now().await;
                 }
                 let tally = tally_of(collection.counts());
-                has_news = tally != told || collection.output_seen() != seen;
+                has_news = collection.uses_plugin() && (tally != told || collection.output_seen() != seen);
                 seen = collection.output_seen();
                 if tally != told {
                     told = tally;
@@ -79,6 +92,9 @@ pub(super) async fn run(
         };
         match request {
             None => return,
+            Some(TestRunRequest::Live(reply)) => {
+                let _ = reply.send(Arc::clone(&tests));
+            }
             Some(TestRunRequest::Snapshot(reply)) => {
                 // If the receiver no longer exists, no client waits for the answer.
                 let _ = reply.send(snapshot(&core, &mut collection).await);
@@ -110,10 +126,31 @@ const fn start_of(process: &Process) -> Timestamp {
     }
 }
 
-/// Waits until `earliest`, and until the output has grown beyond an offset if one is given.
-async fn growth(core: &EngineShared, key: AttemptKey, beyond: Option<u64>, earliest: AwakeTime) {
+/// What the next results of a test run are expected after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NewsSource {
+    /// Results that the output follower has added.
+    Follower,
+    /// Output beyond an offset, because pytest prints the result of a test when the plugin reports it.
+    OutputBeyond(u64),
+    /// The last read, which found results.
+    Read,
+}
+
+/// Waits until `earliest`, and then until there may be new results.
+async fn news(
+    core: &EngineShared,
+    key: AttemptKey,
+    tests: &LiveTests,
+    source: NewsSource,
+    earliest: AwakeTime,
+) {
     core.parts.clock.sleep_until(Deadline::Awake(earliest)).await;
-    let Some(beyond) = beyond else { return };
+    let beyond = match source {
+        NewsSource::Follower => return tests.changed().await,
+        NewsSource::Read => return,
+        NewsSource::OutputBeyond(beyond) => beyond,
+    };
     match core.parts.output.grown(key, beyond).await {
         Ok(()) => {}
         Err(error) => {

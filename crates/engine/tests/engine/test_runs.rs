@@ -7,6 +7,7 @@ use longhaul_engine::TestPageRequest;
 use longhaul_engine::ports::{AttemptKey, Clock as _, OutputSource};
 use longhaul_testkit::fakes::FakeTestFiles;
 use std::sync::Arc;
+use std::time::Duration;
 
 const CARGO: &str = include_str!("../../../insight/fixtures/tests/cargo/plain.txt");
 const CARGO_KILLED: &str = include_str!("../../../insight/fixtures/tests/cargo/killed.txt");
@@ -96,6 +97,55 @@ async fn failed_tests_are_recorded_before_the_end_and_the_first_one_is_the_error
     assert!(error.message.ends_with("and 6 more"), "{}", error.message);
     let failed = world.page(AttemptKey { id, attempt: AttemptNo(1) }, true).await;
     assert_eq!(failed.len(), 7, "{failed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn failed_test_names_the_place_in_the_output_that_reports_it() {
+    let world = TestWorld::new().await;
+    let (id, key) = world.started(command("cargo test")).await;
+    let before = "a line of another program\n";
+    world.world.spawner.output().write(key, OutputSource::Stderr, before.as_bytes());
+    world.world.pass(seconds(2)).await;
+    world.print(key, CARGO);
+    world.world.spawner.exit(key, 101);
+    world.world.end(id).await;
+    let request = TestPageRequest { failed: true, from: 0, limit: 1000 };
+    let page = world.world.engine.test_page(key, request).await.unwrap();
+    assert_eq!(page.tests.len(), 7);
+    for (test, _) in page.tests {
+        let start = usize::try_from(test.case.offset.unwrap()).unwrap() - before.len();
+        let report = CARGO.get(start..).unwrap();
+        assert!(report.starts_with(&format!("---- {} stdout ----", test.case.id)), "{:.80}", report);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn results_are_incomplete_if_a_part_of_the_output_was_dropped() {
+    let world = TestWorld::new().await;
+    let (id, key) = world.started(command("cargo test")).await;
+    let padding = "x".repeat(100) + "\n";
+    world.world.spawner.output().write(key, OutputSource::Stderr, padding.as_bytes());
+    world.print(key, CARGO);
+    world.world.spawner.output().drop_middle(key, 10, 60);
+    world.world.spawner.exit(key, 101);
+    world.world.end(id).await;
+    let report = world.tests(id).await.unwrap();
+    assert_eq!((report.tally.passed, report.tally.failed, report.complete), (2, 7, false));
+    assert!(report.notes.iter().any(|note| note.contains("dropped")), "{:?}", report.notes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_test_is_counted_once_while_the_output_grows() {
+    let world = TestWorld::new().await;
+    let (id, key) = world.started(command("cargo test")).await;
+    world.print(key, "running 200 tests\n");
+    for number in 0..200 {
+        world.print(key, &format!("test t{number} ... ok\n"));
+        world.world.pass(Duration::from_millis(20)).await;
+    }
+    world.world.pass(seconds(2)).await;
+    assert_eq!(world.world.stored(id).await.live_stats.tests, Some(tally(200, 200, 0)));
+    assert_eq!(world.page(key, false).await.len(), 200, "the list is stored while the tests run");
 }
 
 #[tokio::test(start_paused = true)]

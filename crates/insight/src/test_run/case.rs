@@ -98,13 +98,25 @@ pub struct TestCase {
     /// Details, if the test failed or ended with an error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Box<TestFailure>>,
+    /// Offset in the output of the line at which the report of a failed test starts. `None` if the source does not know
+    /// the output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
 }
 
 impl TestCase {
     /// Creates a test for which only the id and the result are known. An id that is too long is cut.
     #[must_use]
     pub fn new(id: &str, outcome: TestOutcome) -> Self {
-        Self { id: super::text::id(id), outcome, file: None, line: None, duration: None, failure: None }
+        Self {
+            id: super::text::id(id),
+            outcome,
+            file: None,
+            line: None,
+            duration: None,
+            failure: None,
+            offset: None,
+        }
     }
 }
 

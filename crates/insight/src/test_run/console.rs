@@ -57,8 +57,8 @@ impl FinalTotals {
 
 /// Reader for the lines that one test framework prints.
 trait ConsoleReader: std::fmt::Debug + Send {
-    /// Reads the next line.
-    fn read(&mut self, line: &str, emit: &mut dyn FnMut(TestEvent));
+    /// Reads the next line, which starts at the offset `at` of the output.
+    fn read(&mut self, at: u64, line: &str, emit: &mut dyn FnMut(TestEvent));
 
     /// Reads a last line whose end is missing. The missing part could change the meaning of the line, so most readers
     /// drop it.

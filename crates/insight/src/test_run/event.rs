@@ -42,6 +42,13 @@ pub trait TestParser: std::fmt::Debug + Send {
     /// Reads the next bytes.
     fn push(&mut self, bytes: &[u8], emit: &mut dyn FnMut(TestEvent));
 
+    /// Reads bytes that start at an offset of the output, so that failed tests can state where the output reports them
+    /// ([`TestCase::offset`]). The default implementation ignores the offset.
+    fn push_at(&mut self, offset: u64, bytes: &[u8], emit: &mut dyn FnMut(TestEvent)) {
+        let _ = offset;
+        self.push(bytes, emit);
+    }
+
     /// Handles the end of the output. If there was no [`TestEvent::Ended`] before, the run was killed or is still
     /// running.
     fn finish(&mut self, emit: &mut dyn FnMut(TestEvent));

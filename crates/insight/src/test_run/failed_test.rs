@@ -35,6 +35,9 @@ pub struct FailedTest {
     /// Output that the framework captured from the test.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub captured: Option<String>,
+    /// Offset in the output at which the report of the failure starts, if the source knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
 }
 
 impl FailedTest {
@@ -55,6 +58,7 @@ impl FailedTest {
             actual: failure.actual.clone(),
             trace: failure.trace.clone(),
             captured: failure.captured.clone(),
+            offset: case.offset,
         }
     }
 

@@ -196,6 +196,7 @@ mod tests {
             line: None,
             duration,
             failure,
+            offset: None,
         })
     }
 

@@ -27,7 +27,12 @@ pub struct TapParser {
 impl TestParser for TapParser {
     fn push(&mut self, bytes: &[u8], emit: &mut dyn FnMut(TestEvent)) {
         let output = &mut self.output;
-        self.lines.push(bytes, |line| output.read(line.text, emit));
+        self.lines.push(bytes, |line| output.read(None, line.text, emit));
+    }
+
+    fn push_at(&mut self, offset: u64, bytes: &[u8], emit: &mut dyn FnMut(TestEvent)) {
+        let output = &mut self.output;
+        self.lines.push_at(offset, bytes, |line| output.read(Some(line.offset), line.text, emit));
     }
 
     /// Ends the output. An unfinished last line is dropped, because its missing part could mark a failure as expected.
@@ -76,7 +81,7 @@ struct OpenPoint {
 }
 
 impl TapOutput {
-    fn read(&mut self, line: &str, emit: &mut dyn FnMut(TestEvent)) {
+    fn read(&mut self, at: Option<u64>, line: &str, emit: &mut dyn FnMut(TestEvent)) {
         let content = line.trim_start_matches(' ');
         let indent = line.len().saturating_sub(content.len());
         if let Some(last) = &mut self.last
@@ -88,7 +93,7 @@ impl TapOutput {
         if let Some(point) = TapPoint::parse(content) {
             self.release(emit);
             self.recognize(emit);
-            self.add(&point, indent, level.min(MAX_DEPTH));
+            self.add(at, &point, indent, level.min(MAX_DEPTH));
         } else if let Some(name) = content.strip_prefix("# Subtest: ") {
             self.release(emit);
             self.level(level).name = Some(text::id(name));
@@ -122,7 +127,7 @@ impl TapOutput {
         self.levels.entry(level.min(MAX_DEPTH)).or_default()
     }
 
-    fn add(&mut self, point: &TapPoint<'_>, indent: usize, level: usize) {
+    fn add(&mut self, at: Option<u64>, point: &TapPoint<'_>, indent: usize, level: usize) {
         let outcome = point.outcome();
         let inner = self.levels.remove(&level.saturating_add(1)).unwrap_or_default();
         self.levels.retain(|deep, _| *deep <= level);
@@ -143,7 +148,7 @@ impl TapOutput {
             id.push_str(" > ");
         }
         id.push_str(&point.name());
-        let case = TestCase::new(&id, outcome);
+        let case = TestCase { offset: at.filter(|_| has_failed), ..TestCase::new(&id, outcome) };
         self.last = Some(OpenPoint { case, indent, details: TapDetails::default() });
     }
 

@@ -176,6 +176,7 @@ fn without_details(case: &TestCase) -> TestCase {
         line: case.line,
         duration: case.duration,
         failure: None,
+        offset: case.offset,
     }
 }
 

@@ -41,7 +41,7 @@ enum CargoSection {
 }
 
 impl ConsoleReader for CargoConsole {
-    fn read(&mut self, line: &str, emit: &mut dyn FnMut(TestEvent)) {
+    fn read(&mut self, at: u64, line: &str, emit: &mut dyn FnMut(TestEvent)) {
         // The output of a failed test may contain a line that looks like a summary.
         if let Some(rest) =
             line.strip_prefix("test result: ").filter(|_| self.section != CargoSection::Details)
@@ -57,7 +57,7 @@ impl ConsoleReader for CargoConsole {
             match self.section {
                 CargoSection::Outside => self.read_cargo(line, emit),
                 CargoSection::Results => self.read_result(line, emit),
-                CargoSection::Details => self.read_detail(line, emit),
+                CargoSection::Details => self.read_detail(at, line, emit),
                 CargoSection::Names => self.read_abort(line),
             }
         }
@@ -101,13 +101,13 @@ impl CargoConsole {
         }
     }
 
-    fn read_detail(&mut self, line: &str, emit: &mut dyn FnMut(TestEvent)) {
+    fn read_detail(&mut self, at: u64, line: &str, emit: &mut dyn FnMut(TestEvent)) {
         let heading = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" ----"));
         let name = heading
             .and_then(|heading| heading.strip_suffix(" stdout").or_else(|| heading.strip_suffix(" stderr")));
         if let Some(name) = name {
             self.end_detail(emit);
-            self.detail = Some(OpenDetail::new(test_name(name)));
+            self.detail = Some(OpenDetail::new(test_name(name), at));
         } else if line == "failures:" {
             self.end_detail(emit);
             self.section = CargoSection::Names;
@@ -135,6 +135,7 @@ impl CargoConsole {
         if let Some(detail) = self.detail.take() {
             let mut case = case(&detail.name, TestOutcome::Failed);
             rust::read(detail.text.text().trim_start_matches('\n')).attach(&mut case);
+            case.offset = Some(detail.offset);
             emit(TestEvent::Explained(case));
         }
     }
@@ -238,7 +239,7 @@ mod tests {
 
     fn events(output: &str) -> Vec<TestEvent> {
         let (mut console, mut events) = (CargoConsole::default(), Vec::new());
-        output.lines().for_each(|line| console.read(line, &mut |event| events.push(event)));
+        output.lines().for_each(|line| console.read(0, line, &mut |event| events.push(event)));
         console.finish(&mut |event| events.push(event));
         events
     }

@@ -10,12 +10,14 @@ pub(super) struct OpenDetail {
     pub(super) name: String,
     /// Lines after the heading.
     pub(super) text: BoundedText,
+    /// Offset of the heading in the output.
+    pub(super) offset: u64,
 }
 
 impl OpenDetail {
-    /// Starts to collect the lines of a failure. `name` is the name of the test in the heading.
-    pub(super) fn new(name: &str) -> Self {
-        Self { name: crate::test_run::text::id(name), text: BoundedText::new(MAX_TEXT_LEN) }
+    /// Starts a failure with the heading of a test, which is at the offset `at`.
+    pub(super) fn new(name: &str, at: u64) -> Self {
+        Self { name: crate::test_run::text::id(name), text: BoundedText::new(MAX_TEXT_LEN), offset: at }
     }
 
     /// Adds a line.

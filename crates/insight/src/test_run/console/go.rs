@@ -23,14 +23,14 @@ pub(super) struct GoConsole {
 }
 
 impl ConsoleReader for GoConsole {
-    fn read(&mut self, line: &str, emit: &mut dyn FnMut(TestEvent)) {
+    fn read(&mut self, at: u64, line: &str, emit: &mut dyn FnMut(TestEvent)) {
         let content = line.trim_start();
         if let Some(rest) = content.strip_prefix("--- ") {
-            self.read_result(rest, emit);
+            self.read_result(at, rest, emit);
         } else if let Some(rest) = line.strip_prefix("=== ") {
             self.end_failed(emit);
             let (_, name) = rest.split_once(' ').unwrap_or_default();
-            self.running = Some(OpenDetail::new(name.trim()));
+            self.running = Some(OpenDetail::new(name.trim(), at));
         } else if let Some((package, rest)) = package_line(line, "ok  \t") {
             self.end_failed(emit);
             if self.named == 0 && !rest.contains("[no tests to run]") {
@@ -61,7 +61,7 @@ impl ConsoleReader for GoConsole {
 
 impl GoConsole {
     /// Reads `FAIL: TestFails (0.00s)`.
-    fn read_result(&mut self, rest: &str, emit: &mut dyn FnMut(TestEvent)) {
+    fn read_result(&mut self, at: u64, rest: &str, emit: &mut dyn FnMut(TestEvent)) {
         let Some((word, rest)) = rest.split_once(": ") else { return };
         let outcome = match word {
             "PASS" => TestOutcome::Passed,
@@ -77,7 +77,7 @@ impl GoConsole {
         case.duration = Some(duration);
         let running = self.running.take_if(|running| running.name == name);
         if outcome == TestOutcome::Failed {
-            self.failed = Some((case, running.unwrap_or_else(|| OpenDetail::new(name))));
+            self.failed = Some((case, running.unwrap_or_else(|| OpenDetail::new(name, at))));
         } else {
             emit(TestEvent::Finished(case));
         }
@@ -88,6 +88,7 @@ impl GoConsole {
             let text = detail.text.text();
             let text = text.trim_end_matches("FAIL\n");
             go::read(text).attach(&mut case);
+            case.offset = Some(detail.offset);
             emit(TestEvent::Finished(case));
         }
     }

@@ -20,7 +20,7 @@ pub(super) struct JestConsole {
 }
 
 impl ConsoleReader for JestConsole {
-    fn read(&mut self, line: &str, emit: &mut dyn FnMut(TestEvent)) {
+    fn read(&mut self, at: u64, line: &str, emit: &mut dyn FnMut(TestEvent)) {
         let file = line.strip_prefix("FAIL ").or_else(|| line.strip_prefix("PASS "));
         if let Some(file) = file {
             self.end_detail(emit);
@@ -32,7 +32,7 @@ impl ConsoleReader for JestConsole {
         } else if let Some(name) = line.strip_prefix("  ● ") {
             self.end_detail(emit);
             if !self.is_repeated && name != "Console" {
-                self.detail = Some(OpenDetail::new(name));
+                self.detail = Some(OpenDetail::new(name, at));
             }
         } else if let Some(list) = line.strip_prefix("Tests: ") {
             self.end_detail(emit);
@@ -67,6 +67,7 @@ impl JestConsole {
         };
         javascript::read(text.trim_matches('\n')).attach(&mut case);
         case.file = Some(self.file.clone());
+        case.offset = Some(detail.offset);
         if is_file {
             if let Some(failure) = &mut case.failure {
                 failure.phase = TestPhase::Collect;

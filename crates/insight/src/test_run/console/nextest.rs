@@ -22,10 +22,10 @@ pub(super) struct NextestConsole {
 }
 
 impl ConsoleReader for NextestConsole {
-    fn read(&mut self, line: &str, emit: &mut dyn FnMut(TestEvent)) {
+    fn read(&mut self, at: u64, line: &str, emit: &mut dyn FnMut(TestEvent)) {
         if let Some(status) = TestStatus::parse(line) {
             self.end_detail(emit);
-            self.read_status(&status, emit);
+            self.read_status(at, &status, emit);
         } else if let Some(summary) = line.strip_prefix("     Summary [") {
             self.end_detail(emit);
             self.is_summarized = true;
@@ -60,7 +60,7 @@ impl ConsoleReader for NextestConsole {
 }
 
 impl NextestConsole {
-    fn read_status(&mut self, status: &TestStatus<'_>, emit: &mut dyn FnMut(TestEvent)) {
+    fn read_status(&mut self, at: u64, status: &TestStatus<'_>, emit: &mut dyn FnMut(TestEvent)) {
         let outcome = match status.word {
             "PASS" | "LEAK" => TestOutcome::Passed,
             "FAIL" | "TIMEOUT" | "TMT" | "ABORT" | "LEAK-FAIL" | "XFAIL" => TestOutcome::Failed,
@@ -78,7 +78,7 @@ impl NextestConsole {
         }
         emit(TestEvent::Finished(case));
         if outcome == TestOutcome::Failed {
-            self.detail = Some(OpenDetail::new(status.name));
+            self.detail = Some(OpenDetail::new(status.name, at));
         }
     }
 
@@ -87,6 +87,7 @@ impl NextestConsole {
             let mut case = TestCase::new(&detail.name, TestOutcome::Failed);
             let text = detail.text.text();
             rust::read(text.trim_start_matches('\n')).attach(&mut case);
+            case.offset = Some(detail.offset);
             emit(TestEvent::Explained(case));
         }
     }

@@ -4,8 +4,8 @@ use super::{
     CargoConsole, ConsoleReader, GoConsole, JestConsole, NextestConsole, ProveConsole, PytestConsole,
     VitestConsole,
 };
-use crate::bounded_lines::BoundedLines;
-use crate::test_run::case::{Framework, TestSource};
+use crate::bounded_lines::{BoundedLines, Line};
+use crate::test_run::case::{Framework, TestCase, TestSource};
 use crate::test_run::event::{TestEvent, TestParser};
 use crate::test_run::parsers::parser_of;
 use crate::test_run::recognize::recognize_line;
@@ -32,23 +32,13 @@ impl ConsoleParser {
 impl TestParser for ConsoleParser {
     fn push(&mut self, bytes: &[u8], emit: &mut dyn FnMut(TestEvent)) {
         let Self { lines, framework, reader } = self;
-        lines.push(bytes, |line| {
-            if reader.is_none() {
-                let known = *framework;
-                let recognized = recognize_line(line.text).map(|recognized| recognized.framework);
-                *reader = match recognize_line(line.text) {
-                    Some(found) if known.is_none() && found.source == TestSource::Stream => {
-                        Some(Box::new(RecognizedStream(parser_of(TestSource::Stream, Some(found.framework)))))
-                    }
-                    Some(_) | None => known.or(recognized).and_then(reader_of),
-                };
-                if let (Some(framework), Some(_)) = (known.or(recognized), &reader) {
-                    emit(TestEvent::Recognized(framework));
-                }
-            }
-            if let Some(reader) = reader {
-                reader.read(line.text, emit);
-            }
+        lines.push(bytes, |line| read(line, *framework, reader, emit));
+    }
+
+    fn push_at(&mut self, offset: u64, bytes: &[u8], emit: &mut dyn FnMut(TestEvent)) {
+        let Self { lines, framework, reader } = self;
+        lines.push_at(offset, bytes, |line| {
+            read(line, *framework, reader, &mut |event| emit(reported_at(line.offset, event)));
         });
     }
 
@@ -60,13 +50,55 @@ impl TestParser for ConsoleParser {
     }
 }
 
+/// Reads a line. As long as the framework has no reader, the line may show the framework.
+fn read(
+    line: Line<'_>,
+    known: Option<Framework>,
+    reader: &mut Option<Box<dyn ConsoleReader>>,
+    emit: &mut dyn FnMut(TestEvent),
+) {
+    if reader.is_none() {
+        let found = recognize_line(line.text);
+        let framework = known.or(found.map(|found| found.framework));
+        *reader = match found {
+            Some(found) if known.is_none() && found.source == TestSource::Stream => {
+                Some(Box::new(RecognizedStream(parser_of(TestSource::Stream, Some(found.framework)))))
+            }
+            Some(_) | None => framework.and_then(reader_of),
+        };
+        if let (Some(framework), Some(_)) = (framework, &reader) {
+            emit(TestEvent::Recognized(framework));
+        }
+    }
+    if let Some(reader) = reader {
+        reader.read(line.offset, line.text, emit);
+    }
+}
+
+/// Adds the offset of the line that reports a failed test, unless the reader knows where the report starts.
+fn reported_at(offset: u64, event: TestEvent) -> TestEvent {
+    let located = |case: TestCase| TestCase { offset: case.offset.or(Some(offset)), ..case };
+    match event {
+        TestEvent::Finished(case) if case.outcome.is_failure() => TestEvent::Finished(located(case)),
+        TestEvent::Explained(case) => TestEvent::Explained(located(case)),
+        TestEvent::Recognized(_)
+        | TestEvent::Collected(_)
+        | TestEvent::Finished(_)
+        | TestEvent::Counted(_)
+        | TestEvent::Totals(_)
+        | TestEvent::Ended { .. }
+        | TestEvent::Broken { .. }
+        | TestEvent::Unreadable { .. } => event,
+    }
+}
+
 /// Machine-readable lines that the command did not announce.
 #[derive(Debug)]
 struct RecognizedStream(Box<dyn TestParser>);
 
 impl ConsoleReader for RecognizedStream {
-    fn read(&mut self, line: &str, emit: &mut dyn FnMut(TestEvent)) {
-        self.0.push(line.as_bytes(), emit);
+    fn read(&mut self, at: u64, line: &str, emit: &mut dyn FnMut(TestEvent)) {
+        self.0.push_at(at, line.as_bytes(), emit);
         self.0.push(b"\n", emit);
     }
 

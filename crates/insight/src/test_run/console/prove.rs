@@ -16,7 +16,7 @@ pub(super) struct ProveConsole {
 }
 
 impl ConsoleReader for ProveConsole {
-    fn read(&mut self, line: &str, emit: &mut dyn FnMut(TestEvent)) {
+    fn read(&mut self, _at: u64, line: &str, emit: &mut dyn FnMut(TestEvent)) {
         if line == "Test Summary Report" {
             self.is_report = true;
         } else if let Some(rest) = line.strip_prefix("Files=") {

@@ -35,7 +35,7 @@ enum PytestSection {
 }
 
 impl ConsoleReader for PytestConsole {
-    fn read(&mut self, line: &str, emit: &mut dyn FnMut(TestEvent)) {
+    fn read(&mut self, at: u64, line: &str, emit: &mut dyn FnMut(TestEvent)) {
         if let Some(title) = framed(line, '=') {
             return self.start_section(title);
         }
@@ -45,7 +45,7 @@ impl ConsoleReader for PytestConsole {
         }
         match self.section {
             PytestSection::Progress => self.read_progress(line, emit),
-            PytestSection::Blocks => self.blocks.read(line),
+            PytestSection::Blocks => self.blocks.read(at, line),
             PytestSection::Names => self.read_name(line, emit),
             PytestSection::Other => {}
         }
@@ -84,7 +84,9 @@ impl PytestConsole {
     }
 
     fn read_progress(&mut self, line: &str, emit: &mut dyn FnMut(TestEvent)) {
-        if let Some(count) = progress::collected(line).filter(|_| !self.has_collected) {
+        if !self.has_collected
+            && let Some(count) = progress::collected(line)
+        {
             self.has_collected = true;
             emit(TestEvent::Collected(count));
         } else if let Some((id, outcome)) = progress::named(line) {

@@ -27,7 +27,7 @@ enum VitestSection {
 }
 
 impl ConsoleReader for VitestConsole {
-    fn read(&mut self, line: &str, emit: &mut dyn FnMut(TestEvent)) {
+    fn read(&mut self, at: u64, line: &str, emit: &mut dyn FnMut(TestEvent)) {
         if let Some(title) = super::pytest::framed(line, '⎯') {
             self.end_detail(emit);
             if title.starts_with("Failed Suites ") {
@@ -39,7 +39,7 @@ impl ConsoleReader for VitestConsole {
             line.strip_prefix(" FAIL ").filter(|_| self.section != VitestSection::Progress)
         {
             self.end_detail(emit);
-            self.detail = Some(OpenDetail::new(name.trim()));
+            self.detail = Some(OpenDetail::new(name.trim(), at));
         } else if line.starts_with("⎯⎯⎯") {
             self.end_detail(emit);
         } else if let Some(list) = line.trim_start().strip_prefix("Tests  ") {
@@ -76,6 +76,7 @@ impl VitestConsole {
         let mut case = TestCase::new(&id, outcome);
         read.attach(&mut case);
         case.file = Some(text::id(file));
+        case.offset = Some(detail.offset);
         if is_suite {
             if let Some(failure) = &mut case.failure {
                 failure.phase = if name.is_empty() { TestPhase::Collect } else { TestPhase::Setup };

@@ -23,6 +23,8 @@ pub(super) struct FailureBlock {
     /// Name of the test without its file, with dots between its parts. Some blocks have the name of a file instead.
     name: String,
     phase: TestPhase,
+    /// Offset of the heading in the output.
+    offset: u64,
     trace: BoundedText,
     captured: BoundedText,
     is_captured: bool,
@@ -30,12 +32,12 @@ pub(super) struct FailureBlock {
 
 impl FailureBlocks {
     /// Reads a line in the section of failures.
-    pub(super) fn read(&mut self, line: &str) {
+    pub(super) fn read(&mut self, at: u64, line: &str) {
         if let Some(title) = framed(line, '_') {
             // Lines of underscores with spaces between them separate the frames of a traceback.
             if title.chars().any(|c| c != '_' && c != ' ') {
                 self.end();
-                self.open = Some(FailureBlock::new(title));
+                self.open = Some(FailureBlock::new(title, at));
             }
         } else if let Some(block) = &mut self.open {
             block.read(line);
@@ -69,7 +71,7 @@ impl FailureBlocks {
 }
 
 impl FailureBlock {
-    fn new(title: &str) -> Self {
+    fn new(title: &str, at: u64) -> Self {
         let phases = [
             ("ERROR at setup of ", TestPhase::Setup),
             ("ERROR at teardown of ", TestPhase::Teardown),
@@ -82,6 +84,7 @@ impl FailureBlock {
         Self {
             name: text::id(name),
             phase,
+            offset: at,
             trace: BoundedText::new(MAX_TEXT_LEN),
             captured: BoundedText::new(MAX_TEXT_LEN),
             is_captured: false,
@@ -118,6 +121,7 @@ impl FailureBlock {
         );
         read.failure.phase = self.phase;
         read.attach(case);
+        case.offset = Some(self.offset);
         if let Some(failure) = &mut case.failure {
             failure.captured = text::block(&self.captured.text());
         }
