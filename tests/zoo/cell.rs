@@ -303,7 +303,7 @@ fn has_setpriv() -> bool {
 fn copy_programs(directory: &Path) -> PathBuf {
     let programs = directory.join("bin");
     fs::create_dir(&programs).unwrap();
-    for name in ["longhaul", "longhaul-shim", "zoo"] {
+    for name in ["longhaul", "longhauld", "longhaul-shim", "zoo"] {
         let (from, to) = (program(name), programs.join(name));
         // Make the programs available outside the build directory, because another user may not be able to enter that
         // directory.

@@ -9,7 +9,7 @@ use crate::compose::{ComposeError, IDS};
 use crate::config::StoreChoice;
 use crate::enclosing_shim::ATTEMPTS;
 use crate::lock::{LOCK, LockHolder};
-use crate::state_dir::StateDir;
+use longhaul_client::StateDir;
 use longhaul_domain::{NodeId, Process, ProcessId, Status, Work};
 use longhaul_engine::ports::{
     Clock, IdSource, Lease, NodeDescriptor, NodeHome, PageRequest, ProcessFilter, Store, StoreError,

@@ -93,10 +93,18 @@ impl Builder {
         Longhaul::open(self).await
     }
 
-    /// Runs the program `longhaul` with the added kinds of stores: the command line, the manager, the HTTP API and the
-    /// configuration.
+    /// Runs a program with the added kinds of stores that executes all commands of `longhaul`: those of the client, and
+    /// those of the manager.
     #[must_use]
     pub fn run(self) -> ExitCode {
-        dispatch::run(&self.stores)
+        dispatch::run(&self.stores, Some(longhaul_cli::run))
+    }
+
+    /// Runs the program `longhauld` with the added kinds of stores. It executes only the commands of the manager:
+    /// `serve`, `doctor`, `config`, `store`, `token` and `init`. The program `longhaul` in the same directory executes
+    /// all other commands.
+    #[must_use]
+    pub fn run_manager(self) -> ExitCode {
+        dispatch::run(&self.stores, None)
     }
 }

@@ -21,7 +21,6 @@ use crate::location::Location;
 use crate::previous_node::PreviousNodeName;
 use crate::pytest_plugin;
 use crate::shim;
-use crate::state_dir::StateDir;
 use crate::store_mark::StoreMark;
 use crate::stores::{Stores, unknown};
 use longhaul_adapters::fs::{FsOptions, FsStore};
@@ -31,6 +30,7 @@ use longhaul_adapters::os::{
 };
 use longhaul_adapters::sqlite::{SqliteOptions, SqliteStore};
 use longhaul_adapters::system::{FileEnvironmentStore, RandomIds, SystemClock};
+use longhaul_client::StateDir;
 use longhaul_engine::ports::{Clock, EventCursor, Migrate, NodeDescriptor, Store, StoreError};
 use longhaul_engine::{EnginePorts, TestRunSettings};
 use std::fs::{File, TryLockError};

@@ -1,9 +1,10 @@
 //! The command `longhaul config`.
 
-use crate::config::{self, ConfigSources, Flags, ManagerConfig, PROJECT_FILE};
+use crate::config::{self, ConfigSources, Flags, ManagerConfig};
 use crate::failure::ProgramError;
 use crate::stores::Stores;
 use longhaul_cli::ConfigVerb;
+use longhaul_client::PROJECT_FILE;
 use serde_json::json;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};

@@ -1,30 +1,28 @@
 //! Executes the command line of the program.
 
-use crate::autostart::autostart;
-use crate::config::key::key_of;
-use crate::config::{self, ConfigSources, Flags, ManagerConfig, ValueOrigin};
+use crate::config::{self, ConfigSources, Flags, ManagerConfig};
 use crate::config_verb::config_verb;
 use crate::doctor::{CheckResult, DiagnosticsBundle, doctor};
 use crate::failure::ProgramError;
 use crate::init::init;
 use crate::key_verb::{KeyChange, key_verb};
 use crate::serve::{ServeOptions, serve};
-use crate::state_dir::SOCKET;
-use crate::state_dir_lookup::LookupRequest;
 use crate::store_adopt::{ConsentMode, store_adopt};
 use crate::store_copy::store_copy;
 use crate::stores::Stores;
 use crate::token_verb::token_verb;
-use crate::version::version;
-use longhaul_cli::{
-    Autostart, Cli, GlobalArgs, ManagerLocator, OutputFormat, ServeArgs, StoreVerb, Verb, clean_json,
-};
+use longhaul_cli::{Cli, GlobalArgs, OutputFormat, ServeArgs, StoreVerb, Verb, clean_json};
+use longhaul_client::{ManagerLocator, SOCKET, state_dir};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Parses and executes the arguments of the program. Returns the exit code of the program.
-pub(crate) fn run(stores: &Stores) -> ExitCode {
+/// Function that executes a client command and returns the exit code.
+pub(crate) type ClientProgram = fn(Cli, ManagerLocator) -> i32;
+
+/// Parses and executes the arguments of the program. Returns the exit code of the program. `client` executes the client
+/// commands; with `None`, the program refuses them.
+pub(crate) fn run(stores: &Stores, client: Option<ClientProgram>) -> ExitCode {
     longhaul_cli::complete_if_asked(|| state_dir(None).ok().map(|state_dir| state_dir.join(SOCKET)));
     let cli = match longhaul_cli::parse() {
         Ok(cli) => cli,
@@ -32,7 +30,7 @@ pub(crate) fn run(stores: &Stores) -> ExitCode {
     };
     let json = matches!(cli.global.format(), Some(OutputFormat::Json | OutputFormat::Ndjson));
     let autostarted = matches!(&cli.command, Verb::Serve(args) if args.autostarted);
-    perform(cli, json, stores).unwrap_or_else(|failure| {
+    perform(cli, json, stores, client).unwrap_or_else(|failure| {
         if autostarted {
             failure.log();
         } else {
@@ -42,7 +40,12 @@ pub(crate) fn run(stores: &Stores) -> ExitCode {
     })
 }
 
-fn perform(cli: Cli, json: bool, stores: &Stores) -> Result<ExitCode, ProgramError> {
+fn perform(
+    cli: Cli,
+    json: bool,
+    stores: &Stores,
+    client: Option<ClientProgram>,
+) -> Result<ExitCode, ProgramError> {
     let GlobalArgs { state_dir: flag, no_autostart, .. } = &cli.global;
     if let Verb::Init(args) = &cli.command {
         return print(&begun_project(args.force)?);
@@ -84,7 +87,7 @@ fn perform(cli: Cli, json: bool, stores: &Stores) -> Result<ExitCode, ProgramErr
         Verb::Token(args) => print(&token_verb(&state_dir, args, json)?),
         Verb::Doctor(args) => {
             let flags = || flags(&ServeArgs::default(), &cli.global);
-            let place = place(state_dir.clone(), false);
+            let place = ManagerLocator::of(state_dir.clone(), None);
             let found = doctor(&state_dir, flags(), stores, &place, json)?;
             print(&found.text)?;
             if let Some(file) = &args.bundle {
@@ -100,11 +103,6 @@ fn perform(cli: Cli, json: bool, stores: &Stores) -> Result<ExitCode, ProgramErr
                 CheckResult::Ok | CheckResult::Warning => ExitCode::SUCCESS,
                 CheckResult::Problem => ExitCode::FAILURE,
             })
-        }
-        Verb::Version => {
-            let (text, other) = version(&place(state_dir, false), json);
-            let printed = print(&text)?;
-            other.map_or(Ok(printed), |problem| Err(ProgramError::Manager { problem }))
         }
         Verb::Init(_)
         | Verb::Artifacts(_)
@@ -140,38 +138,15 @@ fn perform(cli: Cli, json: bool, stores: &Stores) -> Result<ExitCode, ProgramErr
         | Verb::Tree(_)
         | Verb::Why(_)
         | Verb::Completions(_)
+        | Verb::Version
         | Verb::Explain(_) => {
-            let store = named_store(&state_dir, flags(&ServeArgs::default(), &cli.global), stores);
-            let place = ManagerLocator { store, ..place(state_dir, !no_autostart) };
-            let code = longhaul_cli::run(cli, place);
+            let client = client.ok_or(ProgramError::ClientCommand)?;
+            let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("longhaul"));
+            let place = ManagerLocator::of(state_dir, (!no_autostart).then_some(program));
+            let code = client(cli, place);
             Ok(u8::try_from(code).unwrap_or(u8::MAX).into())
         }
     }
-}
-
-/// Returns the absolute path of the state directory to use. `flag` is the value of `--state-dir`.
-pub(crate) fn state_dir(flag: Option<PathBuf>) -> Result<PathBuf, ProgramError> {
-    let seeker =
-        LookupRequest { flag, variable: |name: &str| std::env::var_os(name), here: std::env::current_dir() };
-    Ok(seeker.seek()?)
-}
-
-fn place(state_dir: PathBuf, may_start: bool) -> ManagerLocator {
-    let of_manager = state_dir.clone();
-    ManagerLocator {
-        socket: state_dir.join(SOCKET),
-        state_dir,
-        autostart: may_start.then(|| -> Autostart { Box::new(move || autostart(&of_manager)) }),
-        store: None,
-    }
-}
-
-/// Returns the store that the configuration sets explicitly. Returns `None` if no store is configured, or if the
-/// configuration is invalid. The manager reports an invalid configuration when it starts.
-fn named_store(state_dir: &Path, flags: Flags, stores: &Stores) -> Option<String> {
-    let layers = ConfigSources::of(state_dir, flags).read().ok()?;
-    layers.setting(key_of!("store")).filter(|setting| setting.origin != ValueOrigin::Default)?;
-    Some(ManagerConfig::knowing(&layers, state_dir, stores).ok()?.store.to_string())
 }
 
 fn flags(args: &ServeArgs, global: &GlobalArgs) -> Flags {

@@ -13,10 +13,10 @@ pub(crate) use check::{CheckResult, DoctorCheck, DoctorReport, amount};
 use crate::compose::{host_check, redis_check};
 use crate::config::{ConfigSources, Flags, ManagerConfig, StoreChoice};
 use crate::failure::ProgramError;
-use crate::state_dir::StateDir;
 use crate::store_mark;
 use crate::stores::Stores;
-use longhaul_cli::ManagerLocator;
+use longhaul_client::ManagerLocator;
+use longhaul_client::StateDir;
 use std::path::Path;
 
 /// Results of all checks, as a report with its severity.

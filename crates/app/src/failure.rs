@@ -4,12 +4,11 @@ use crate::compose::{ComposeError, have};
 use crate::config::ConfigError;
 use crate::init::InitError;
 use crate::lock::LockError;
-use crate::reserve;
+use crate::private_file::PrivateError;
 use crate::serve::ListenError;
-use crate::state_dir::{PrivateError, StateDir, StateDirError};
-use crate::state_dir_lookup::StateDirLookupError;
 use crate::store_copy::CopyError;
 use longhaul_cli::clean_json;
+use longhaul_client::{LookupError, START_BYTES, StateDir, StateDirError, full_disk_problem};
 use longhaul_domain::NodeId;
 use longhaul_engine::EngineError;
 use longhaul_engine::ports::StoreRejection;
@@ -30,12 +29,9 @@ pub enum ProgramError {
     /// The configuration is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The path of the state directory is not known.
-    #[error("the location of the state directory is unknown")]
-    Place {
-        /// Reason why the path of the state directory is unknown.
-        why: String,
-    },
+    /// No state directory was found.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
     /// The state directory cannot be used.
     #[error(transparent)]
     StateDir(#[from] StateDirError),
@@ -162,6 +158,9 @@ pub enum ProgramError {
         /// Number of unfinished processes that were signed with the key.
         open: usize,
     },
+    /// The arguments name a command of the program `longhaul`.
+    #[error("longhauld executes only the commands of the manager")]
+    ClientCommand,
     /// The standard output cannot be written.
     #[error("cannot write to standard output")]
     Output {
@@ -175,7 +174,7 @@ impl ProgramError {
     /// Returns the error `FullDisk` if the disk of the state directory is full. Returns `None` if the disk has free
     /// space.
     pub(crate) fn of_full_disk(state: &StateDir) -> Option<Self> {
-        let free = reserve::free(state).ok().filter(|free| *free < reserve::PIECE)?;
+        let free = state.free_bytes().ok().filter(|free| *free < START_BYTES)?;
         Some(Self::FullDisk { state_dir: state.path().to_owned(), free, source: None })
     }
 
@@ -199,7 +198,8 @@ impl ProgramError {
             Self::Manager { problem } if problem.slug == "not_authorised" => 7,
             Self::Copy(error) => error.exit_code(),
             Self::Config(_)
-            | Self::Place { .. }
+            | Self::Lookup(_)
+            | Self::ClientCommand
             | Self::KeyNamed { .. }
             | Self::KeyNeeded { .. }
             | Self::Compose(ComposeError::PeerAuthorities { .. }) => 2,
@@ -224,13 +224,12 @@ impl ProgramError {
     pub fn problem(&self) -> Problem {
         let (slug, detail, help) = match self {
             Self::Manager { problem } => return problem.as_ref().clone(),
+            Self::Lookup(error) => return error.problem(),
+            Self::StateDir(error) => return error.problem(),
+            Self::FullDisk { state_dir, free, .. } => {
+                return Problem { detail: causes(self), ..full_disk_problem(state_dir, *free) };
+            }
             Self::Config(error) => ("invalid_configuration", error.why(), error.help()),
-            Self::Place { why } => (
-                "state_dir_unusable",
-                Some(why.clone()),
-                Some("set the path: --state-dir DIR, or LONGHAUL_STATE_DIR".to_owned()),
-            ),
-            Self::StateDir(error) => ("state_dir_unusable", Some(error.why()), Some(error.help())),
             Self::Private(error) => ("private_file_unusable", error.why(), error.help()),
             Self::Listen(error) => ("cannot_listen", causes(error), error.help()),
             Self::Lock(error) => (error.slug(), Some(error.why()), Some(error.help())),
@@ -332,16 +331,13 @@ impl ProgramError {
                         .to_owned(),
                 ),
             ),
+            Self::ClientCommand => (
+                "invalid_request",
+                None,
+                Some("run the same command with the program longhaul".to_owned()),
+            ),
             Self::Init { why, help, .. } => ("invalid_request", why.clone(), help.clone()),
             Self::Engine { .. } => ("store_unavailable", causes(self), None),
-            Self::FullDisk { free, .. } => (
-                "store_full",
-                causes(self),
-                Some(format!(
-                    "free some disk space ({free} bytes are free); running processes continue, and their timeouts \
-                     still apply"
-                )),
-            ),
             Self::Log { .. } | Self::System { .. } | Self::Output { .. } => ("internal", causes(self), None),
         };
         Problem { slug: slug.to_owned(), title: self.to_string(), detail, help, ..Problem::default() }
@@ -398,20 +394,6 @@ pub(crate) fn causes(error: &dyn Error) -> Option<String> {
         cause = next.source();
     }
     (!texts.is_empty()).then(|| texts.join(": "))
-}
-
-impl From<StateDirLookupError> for ProgramError {
-    fn from(error: StateDirLookupError) -> Self {
-        match error {
-            StateDirLookupError::NoHome => {
-                Self::Place { why: "neither XDG_STATE_HOME nor HOME contains an absolute path".to_owned() }
-            }
-            StateDirLookupError::NoWorkingDirectory { source } => {
-                Self::Place { why: format!("the working directory cannot be found: {source}") }
-            }
-            StateDirLookupError::Config(error) => Self::Config(error),
-        }
-    }
 }
 
 impl From<InitError> for ProgramError {

@@ -1,7 +1,6 @@
 //! The command `longhaul init`, which gives a project a state directory.
 
-use crate::config::PROJECT_STATE;
-use crate::state_dir::{StateDir, StateDirError};
+use longhaul_client::{PROJECT_STATE, StateDir, StateDirError};
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;

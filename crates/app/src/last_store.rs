@@ -7,7 +7,7 @@ use crate::binding::{self, UnusableFile, noted};
 use crate::compose::{ComposeError, shared};
 use crate::config::StoreChoice;
 use crate::enclosing_shim::ATTEMPTS;
-use crate::state_dir::StateDir;
+use longhaul_client::StateDir;
 use longhaul_domain::ProcessId;
 use longhaul_engine::ports::{Store, StoreError};
 use longhaul_shim::AttemptDirectory;

@@ -1,10 +1,9 @@
-//! The program `longhaul`: the configuration, the composition of the engine, and the manager.
+//! The program `longhauld`: the configuration, the composition of the engine, and the manager.
 //!
-//! [`Builder::run`] executes the command line. It passes client verbs to `longhaul_cli` and handles all verbs of the
-//! manager in this crate. [`Builder::open`] embeds an engine in another program. Only the module `compose` selects the
+//! [`Builder::run_manager`] is the program `longhauld`. [`Builder::run`] executes the commands of the client too, which it
+//! passes to `longhaul_cli`. [`Builder::open`] embeds an engine in another program. Only the module `compose` selects the
 //! adapters for the ports.
 
-mod autostart;
 mod binding;
 mod builder;
 mod compose;
@@ -23,13 +22,12 @@ mod log;
 mod longhaul;
 mod panic_guard;
 mod previous_node;
+mod private_file;
 mod pytest_plugin;
 mod reserve;
 mod serve;
 mod shim;
-mod state_dir;
 mod state_dir_guard;
-mod state_dir_lookup;
 mod store_adopt;
 mod store_copy;
 mod store_mark;
@@ -38,7 +36,6 @@ mod stores;
 mod telemetry;
 mod token;
 mod token_verb;
-mod version;
 
 pub use builder::Builder;
 pub use compose::ComposeError;
@@ -46,8 +43,9 @@ pub use failure::ProgramError;
 pub use location::CopiedStateDir;
 pub use lock::{LockError, LockHolder, ManagerLock};
 pub use longhaul::Longhaul;
+pub use longhaul_client::{StateDir, StateDirError};
+pub use private_file::PrivateError;
 pub use serve::{ListenError, ServeOptions, serve};
-pub use state_dir::{PrivateError, StateDir, StateDirError};
 pub use store_copy::CopyError;
 pub use store_mark::MissingRecords;
 pub use stores::{OpenedStore, StoreContext, Stores};

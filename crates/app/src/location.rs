@@ -8,9 +8,9 @@ use crate::binding::{StoreBinding, UnusableFile, replace, text_of};
 use crate::enclosing_shim::ATTEMPTS;
 use crate::last_store::living;
 use crate::lock::LOCK;
-use crate::state_dir::StateDir;
 use crate::state_dir_guard::Inode;
 use longhaul_cli::shell_word;
+use longhaul_client::StateDir;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,7 @@
 //! The lock on a state directory, which ensures that only one manager serves the directory.
 
-use crate::state_dir::{LOG, StateDir};
 use longhaul_cli::shell_word;
+use longhaul_client::{LOG, StateDir};
 use longhaul_failpoint::failpoint;
 use longhaul_shim::ProcessStat;
 use rustix::fs::{FlockOperation, Mode, OFlags};

@@ -4,8 +4,8 @@ mod rate_limit;
 
 use rate_limit::RepeatFilter;
 use rustix::fs::OFlags;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::fs::OpenOptions;
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use tracing::level_filters::LevelFilter;
@@ -16,8 +16,6 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 /// Log size in bytes above which a manager renames the log to `.1` when it starts.
 const MAX_LOG_BYTES: u64 = 10 * 1024 * 1024;
-/// Maximum number of bytes from the end of a log that are read for an error message.
-const TAIL: u64 = 8 * 1024;
 
 /// Redirects the stderr of this program to a file, so that the file also contains panic messages.
 ///
@@ -90,24 +88,6 @@ impl<W: Write> Write for LossyWriter<W> {
     }
 }
 
-/// Returns at most `limit` lines from the end of a log. Lines before the byte offset `offset` are left out.
-pub(crate) fn last_lines(path: &Path, offset: u64, limit: usize) -> Vec<String> {
-    let tail = || -> io::Result<String> {
-        let mut file = File::open(path)?;
-        let end = file.metadata()?.len();
-        // The log can be shorter than the offset if the log was renamed and a new log was started in the meantime.
-        let offset = if offset > end { 0 } else { offset };
-        file.seek(SeekFrom::Start(offset.max(end.saturating_sub(TAIL))))?;
-        let mut bytes = Vec::new();
-        file.take(TAIL).read_to_end(&mut bytes)?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
-    };
-    let text = tail().unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    let begin = lines.len().saturating_sub(limit);
-    lines.into_iter().skip(begin).map(str::to_owned).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,16 +108,5 @@ mod tests {
                     && !targets(0).would_enable(target, &Level::DEBUG)
             );
         }
-    }
-
-    #[test]
-    fn last_lines_are_those_of_the_present_start() {
-        let top = tempfile::tempdir().unwrap();
-        let path = top.path().join("log");
-        std::fs::write(&path, "old\none\ntwo\nthree\n").unwrap();
-        assert_eq!(last_lines(&path, 4, 2), ["two", "three"]);
-        assert_eq!(last_lines(&path, 4, 9), ["one", "two", "three"]);
-        assert_eq!(last_lines(&path, 1_000, 1), ["three"]);
-        assert!(last_lines(&top.path().join("none"), 0, 5).is_empty());
     }
 }

@@ -3,12 +3,11 @@
 use crate::builder::Builder;
 use crate::compose::{ComposedParts, HostContext, compose};
 use crate::config::{ConfigSources, ManagerConfig};
-use crate::dispatch;
 use crate::failure::ProgramError;
 use crate::lock::ManagerLock;
 use crate::serve::{EngineAddress, engine_settings};
-use crate::state_dir::StateDir;
 use crate::state_dir_guard::{CheckedStore, StateDirGuard};
+use longhaul_client::StateDir;
 use longhaul_engine::{Engine, Shutdown};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -90,7 +89,7 @@ impl Longhaul {
         let path = match builder.state_dir.clone() {
             Some(path) => std::path::absolute(path)
                 .map_err(|source| ProgramError::System { tried: "find the state directory", source })?,
-            None => dispatch::state_dir(None)?,
+            None => longhaul_client::state_dir(None)?,
         };
         let state = StateDir::prepare(&path)?;
         let place = std::fs::canonicalize(&path)

@@ -1,8 +1,7 @@
-//! Entry point of the program `longhaul`. The library of this crate contains the implementation.
+//! Entry point of the program `longhaul`, the client. The crate `longhaul_cli` contains the implementation.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    longhaul_shim::run_if_asked();
-    longhaul::Longhaul::builder().run()
+    longhaul_cli::main()
 }

@@ -9,7 +9,7 @@ use crate::compose::ComposeError;
 use crate::config::StoreChoice;
 use crate::enclosing_shim::ATTEMPTS;
 use crate::last_store::living;
-use crate::state_dir::StateDir;
+use longhaul_client::StateDir;
 use longhaul_domain::{NodeId, Placement, Process, ProcessId, Status, Work};
 use longhaul_engine::ports::{Listing, PageRequest, ProcessFilter, SortOrder, Store};
 use std::collections::BTreeSet;

@@ -1,6 +1,6 @@
 //! Writes the pytest plugin into the state directory.
 
-use crate::state_dir::StateDir;
+use longhaul_client::StateDir;
 use longhaul_engine::test_run::PYTEST_PLUGIN;
 use std::fs;
 use std::io;

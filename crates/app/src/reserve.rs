@@ -4,8 +4,8 @@
 //! disk space to start. While there is enough free space, a file reserves a part of it. On a full disk, each start of a
 //! manager releases a part of that file.
 
-use crate::state_dir::StateDir;
-use rustix::fs::{FallocateFlags, Mode, OFlags, fallocate, fstat, fstatvfs, ftruncate, openat};
+use longhaul_client::{START_BYTES, StateDir};
+use rustix::fs::{FallocateFlags, Mode, OFlags, fallocate, fstat, ftruncate, openat};
 use rustix::io::Errno;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -14,8 +14,6 @@ use std::os::fd::OwnedFd;
 const FILE: &str = "reserve";
 /// Size of the complete reserve, in bytes.
 const RESERVE_BYTES: u64 = 1024 * 1024;
-/// Number of bytes that one start of a manager may need: for files of the store, the clock and a few commits.
-pub(crate) const PIECE: u64 = 128 * 1024;
 /// Number of free bytes on the disk above which the reserve is filled up again.
 const MIN_FREE_FOR_RESERVE: u64 = 16 * RESERVE_BYTES;
 
@@ -37,7 +35,7 @@ impl ReserveRelease {
     /// # Errors
     /// The error of the operating system. It is not an error if the file system cannot reserve space.
     pub(crate) fn prepare(state: &StateDir) -> io::Result<Self> {
-        Self::for_free(state, free(state)?)
+        Self::for_free(state, state.free_bytes()?)
     }
 
     /// Like [`prepare`](Self::prepare), with the number of free bytes as an argument.
@@ -49,11 +47,11 @@ impl ReserveRelease {
             Err(errno) => return Err(errno.into()),
         };
         let kept = u64::try_from(fstat(&file)?.st_size).unwrap_or_default();
-        if free < PIECE {
+        if free < START_BYTES {
             if kept == 0 {
                 return Ok(Self::Spent);
             }
-            ftruncate(&file, kept.saturating_sub(PIECE))?;
+            ftruncate(&file, kept.saturating_sub(START_BYTES))?;
             return Ok(Self::Released);
         }
         if free > MIN_FREE_FOR_RESERVE && kept < RESERVE_BYTES {
@@ -61,12 +59,6 @@ impl ReserveRelease {
         }
         Ok(Self::Kept)
     }
-}
-
-/// Returns the number of bytes on the disk that this user may still write.
-pub(crate) fn free(state: &StateDir) -> io::Result<u64> {
-    let disk = fstatvfs(state)?;
-    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 fn fill(file: &OwnedFd, kept: u64) -> io::Result<()> {
@@ -93,11 +85,11 @@ mod tests {
             return;
         }
         assert_eq!(size(), RESERVE_BYTES);
-        for left in (0..RESERVE_BYTES / PIECE).rev() {
-            assert_eq!(ReserveRelease::for_free(&state, PIECE - 1).unwrap(), ReserveRelease::Released);
-            assert_eq!(size(), left * PIECE);
+        for left in (0..RESERVE_BYTES / START_BYTES).rev() {
+            assert_eq!(ReserveRelease::for_free(&state, START_BYTES - 1).unwrap(), ReserveRelease::Released);
+            assert_eq!(size(), left * START_BYTES);
         }
-        assert_eq!(ReserveRelease::for_free(&state, PIECE - 1).unwrap(), ReserveRelease::Spent);
+        assert_eq!(ReserveRelease::for_free(&state, START_BYTES - 1).unwrap(), ReserveRelease::Spent);
         assert_eq!(ReserveRelease::for_free(&state, MIN_FREE_FOR_RESERVE).unwrap(), ReserveRelease::Kept);
         assert_eq!(size(), 0, "a little room is left to others");
         assert_eq!(ReserveRelease::for_free(&state, MIN_FREE_FOR_RESERVE + 1).unwrap(), ReserveRelease::Kept);

@@ -16,12 +16,12 @@ use crate::log;
 use crate::panic_guard;
 use crate::previous_node;
 use crate::reserve::ReserveRelease;
-use crate::state_dir::{MCP_SOCKET, SOCKET, StateDir};
 use crate::state_dir_guard::{CheckedStore, LostResource, StateDirGuard};
 use crate::stores::Stores;
 use descriptors::Descriptors;
 use longhaul_api::runner::{RunnerHost, RunnerSet};
 use longhaul_api::{Api, InstrumentedStore, LaunchDefaults, Metrics, PeerClient};
+use longhaul_client::{MCP_SOCKET, SOCKET, StateDir};
 use longhaul_engine::ports::{NodeAdvertisement, NodeDescriptor};
 use longhaul_engine::{Engine, Shutdown};
 use longhaul_failpoint::{VARIABLES, crashpoint};
@@ -420,12 +420,20 @@ const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 fn runners(state: &StateDir, settings: &ManagerConfig) -> RunnerSet {
     let variable = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
     let host = RunnerHost {
-        program: std::env::current_exe().ok().and_then(|path| path.to_str().map(str::to_owned)),
+        program: client_program().and_then(|path| path.to_str().map(str::to_owned)),
         state_dir: state.path().display().to_string(),
         path: variable("PATH").unwrap_or_else(|| DEFAULT_PATH.to_owned()),
         home: variable("HOME").filter(|home| home.starts_with('/')),
     };
     RunnerSet::new(settings.runners.runners.iter().cloned(), settings.runners.default.clone(), host)
+}
+
+/// Returns the path of the client program: `longhaul` in the directory of this program. If that does not exist, it is this
+/// program itself.
+fn client_program() -> Option<PathBuf> {
+    let own = std::env::current_exe().ok()?;
+    let beside = own.with_file_name("longhaul");
+    Some(if beside.is_file() { beside } else { own })
 }
 
 /// Writes one line to stderr to announce that the manager is ready.

@@ -16,7 +16,7 @@ pub(crate) use path_watcher::POLL_INTERVAL;
 use crate::compose::MAX_WAL_BYTES;
 use crate::config::StoreChoice;
 use crate::lock::{LOCK, ManagerLock};
-use crate::state_dir::StateDir;
+use longhaul_client::StateDir;
 use path_watcher::PathWatcher;
 use rustix::io::Errno;
 use std::fmt;

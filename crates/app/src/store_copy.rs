@@ -11,9 +11,9 @@ use crate::compose::{self, CopyableStore, shared};
 use crate::config::{ManagerConfig, StoreChoice};
 use crate::failure::ProgramError;
 use crate::lock::{LOCK, ManagerLock};
-use crate::state_dir::StateDir;
 use crate::stores::Stores;
 use draft::StagingCopy;
+use longhaul_client::StateDir;
 use longhaul_engine::ports::{
     Clock, EventCursor, Listing, PageRequest, ProcessFilter, SortOrder, StoreError, StoredProcess,
 };

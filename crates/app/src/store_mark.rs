@@ -14,7 +14,7 @@ use crate::compose::{ComposeError, end_of, shared};
 use crate::config::StoreChoice;
 use crate::enclosing_shim::ATTEMPTS;
 use crate::last_store::{is_last, living, name_of};
-use crate::state_dir::StateDir;
+use longhaul_client::StateDir;
 use longhaul_domain::ProcessId;
 use longhaul_engine::ports::{EventCursor, Store};
 use rustix::fs::{Mode, OFlags};

@@ -2,6 +2,7 @@
 
 use crate::compose::{CopyableStore, shared};
 use longhaul_engine::ports::{Clock, Migrate, NodeHome, Store, StoreError};
+use longhaul_wire::store::is_builtin_scheme;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
@@ -96,14 +97,14 @@ impl Stores {
 
     /// Returns advice that lists the known kinds of stores.
     pub(crate) fn choices(&self) -> String {
-        let added = self.known.keys().filter(|scheme| !is_own(scheme));
+        let added = self.known.keys().filter(|scheme| !is_builtin_scheme(scheme));
         let added: String = added.map(|scheme| format!(", {scheme}:…")).collect();
         format!("give sqlite:, sqlite:PATH, fs:PATH, memory{added} or redis://HOST")
     }
 
     /// Returns advice that lists the kinds of stores that can be copied.
     pub(crate) fn movable_choices(&self) -> String {
-        let added = self.movable.keys().filter(|scheme| !is_own(scheme));
+        let added = self.movable.keys().filter(|scheme| !is_builtin_scheme(scheme));
         let added: String = added.map(|scheme| format!(", {scheme}:…")).collect();
         format!("give sqlite:PATH, fs:PATH{added} or redis://HOST")
     }
@@ -119,19 +120,6 @@ impl Stores {
         let open = self.known.get(scheme)?;
         Some(open(StoreContext { rest: rest.to_owned(), clock: clock.clone(), home }).await)
     }
-}
-
-/// Returns true if the URL scheme is built into longhaul. For a built-in scheme, it is known which parts of the URL
-/// contain secrets.
-pub(crate) fn is_own(scheme: &str) -> bool {
-    matches!(scheme, "memory" | "sqlite" | "fs")
-        || shared::knows(&format!("{scheme}:"))
-        || is_left_out(scheme)
-}
-
-/// Returns true if other builds of this program may support the URL scheme.
-pub(crate) fn is_left_out(scheme: &str) -> bool {
-    matches!(scheme, "rediss" | "valkeys" | "redis+sentinel" | "redis+cluster" | "rediss+cluster")
 }
 
 /// Returns the reason why the scheme of a URL is not supported.

@@ -1,6 +1,7 @@
 //! Tokens that authenticate clients over the network.
 
-use crate::state_dir::{PrivateError, PrivateFileStamp, StateDir};
+use crate::private_file::{PrivateError, PrivateFileStamp, PrivateFiles};
+use longhaul_client::StateDir;
 use longhaul_http::{Access, TokenDigest, TokenVerifier};
 use std::io;
 use std::sync::{Mutex, PoisonError};

@@ -1,9 +1,9 @@
 //! The command `longhaul token`.
 
 use crate::failure::ProgramError;
-use crate::state_dir::StateDir;
 use crate::token;
 use longhaul_cli::TokenArgs;
+use longhaul_client::StateDir;
 use longhaul_http::Access;
 use serde_json::json;
 use std::path::Path;

@@ -258,6 +258,21 @@ pub enum Verb {
     Runner(RunnerArgs),
 }
 
+impl Verb {
+    /// Returns true if the manager program executes the command.
+    pub(crate) const fn is_of_manager(&self) -> bool {
+        matches!(
+            self,
+            Self::Serve(_)
+                | Self::Token(_)
+                | Self::Init(_)
+                | Self::Store(_)
+                | Self::Config(_)
+                | Self::Doctor(_)
+        )
+    }
+}
+
 /// Parses the arguments of this program.
 ///
 /// # Errors

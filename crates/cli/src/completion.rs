@@ -1,17 +1,17 @@
 //! Shell completions, including the ids of the manager's processes.
 
 use crate::arguments::{Cli, CompletionsArgs};
-use crate::client::{Client, RequestPath};
 use crate::console::Console;
 use crate::dispatch::runtime;
 use crate::exit_code::DONE;
 use crate::failure::CliError;
-use crate::manager_locator::ManagerLocator;
 use crate::render::short;
 use clap::builder::{Resettable, Str};
 use clap::{Command, CommandFactory};
 use clap_complete::engine::CompletionCandidate;
 use clap_complete::env::{CompleteEnv, Shells};
+use longhaul_client::ManagerLocator;
+use longhaul_client::{Client, RequestPath};
 use longhaul_wire::api::{NodeListing, NodeView, ProcessList, ProcessView, QueueListing, status_words};
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
@@ -116,7 +116,7 @@ fn fetch<T: DeserializeOwned>(path: &RequestPath) -> Option<T> {
     let state_dir = socket.parent().map(PathBuf::from).unwrap_or_default();
     let client = Client::new(ManagerLocator { socket, state_dir, autostart: None, store: None })
         .with_time_limit(COMPLETION_TIMEOUT);
-    runtime().and_then(|runtime| runtime.block_on(client.fetch(path))).ok()
+    runtime().ok()?.block_on(client.fetch(path)).ok()
 }
 
 /// Prints the completion script for a shell.

@@ -274,7 +274,10 @@ mod tests {
     #[test]
     fn own_failure_in_json_mode_has_the_same_shape() {
         let (console, _out, err) = Console::kept(Some(OutputFormat::Ndjson), false);
-        console.complain(CliError::Silent { waited: std::time::Duration::from_secs(3), stopped: None });
+        console.complain(
+            longhaul_client::ClientError::Silent { waited: std::time::Duration::from_secs(3), stopped: None }
+                .into(),
+        );
         let problem: Problem = serde_json::from_str(&err.text()).unwrap();
         assert_eq!(problem.slug, "manager_timeout");
         assert_eq!(problem.title, "the manager did not answer within 3 s");

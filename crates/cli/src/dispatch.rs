@@ -1,14 +1,14 @@
 //! Executes a subcommand and determines the exit code.
 
 use crate::arguments::{Cli, GlobalArgs, Verb};
-use crate::client::{Client, RequestPath};
 use crate::completion;
 use crate::console::{self, Console};
 use crate::exit_code::{self, ExitCodeMode};
 use crate::failure::CliError;
-use crate::manager_locator::ManagerLocator;
 use crate::request::CallerContext;
 use crate::verb;
+use longhaul_client::ManagerLocator;
+use longhaul_client::{Client, ClientError, RequestPath};
 use longhaul_wire::api::{Problem, ProcessList, ProcessView, StatsView, VersionReply};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -37,8 +37,8 @@ pub(crate) struct VerbContext {
 
 /// Executes a command line and returns the exit code.
 ///
-/// `serve`, `token`, `init`, `store`, `config`, `doctor` and `version` are refused by this function, because the main
-/// program implements them outside of this crate.
+/// `serve`, `token`, `init`, `store`, `config` and `doctor` are refused by this function, because the program
+/// `longhauld` executes them.
 #[must_use]
 pub fn run(cli: Cli, place: ManagerLocator) -> i32 {
     let Cli { global, command } = cli;
@@ -58,6 +58,9 @@ pub fn run(cli: Cli, place: ManagerLocator) -> i32 {
     match runtime() {
         Ok(runtime) => {
             let code = runtime.block_on(async {
+                if matches!(command, Verb::Version) {
+                    return finish(&context, verb::version(&context, &seen).await, ExitCodeMode::Control);
+                }
                 print_store_mismatch(&context, &command, &seen).await;
                 perform(&context, command).await
             });
@@ -76,16 +79,16 @@ pub fn run(cli: Cli, place: ManagerLocator) -> i32 {
 /// # Errors
 /// Fails if the caller may not use the socket, or if the program at the socket is not a compatible manager.
 pub fn manager_version(place: &ManagerLocator) -> Result<Option<VersionReply>, Box<Problem>> {
-    match runtime().and_then(|runtime| runtime.block_on(version_of(place))) {
+    match block_on(version_of(place)) {
         Ok(version) => Ok(Some(version)),
-        Err(CliError::Down { .. }) => Ok(None),
+        Err(CliError::Client(ClientError::Down { .. })) => Ok(None),
         Err(failure) => Err(Box::new(failure.into_problem())),
     }
 }
 
-async fn version_of(place: &ManagerLocator) -> Result<VersionReply, CliError> {
+pub(crate) async fn version_of(place: &ManagerLocator) -> Result<VersionReply, CliError> {
     let client = Client::new(place.without_autostart()).with_time_limit(VERSION_TIMEOUT);
-    client.fetch(&RequestPath::version()).await
+    Ok(client.fetch(&RequestPath::version()).await?)
 }
 
 /// Prints a warning if the running manager uses a store other than the currently configured one. A manager reads the
@@ -114,9 +117,9 @@ async fn print_store_mismatch(context: &VerbContext, command: &Verb, place: &Man
 /// Fails if the caller may not use the socket, or if the program at the socket is not a compatible manager.
 pub fn manager_stats(place: &ManagerLocator) -> Result<Option<StatsView>, Box<Problem>> {
     let client = Client::new(place.without_autostart()).with_time_limit(COUNTING);
-    match runtime().and_then(|runtime| runtime.block_on(client.fetch(&RequestPath::stats()))) {
+    match block_on(async { client.fetch(&RequestPath::stats()).await }) {
         Ok(stats) => Ok(Some(stats)),
-        Err(CliError::Down { .. }) => Ok(None),
+        Err(CliError::Client(ClientError::Down { .. })) => Ok(None),
         Err(failure) => Err(Box::new(failure.into_problem())),
     }
 }
@@ -129,11 +132,10 @@ pub fn manager_stats(place: &ManagerLocator) -> Result<Option<StatsView>, Box<Pr
 pub fn manager_records(place: &ManagerLocator) -> Result<Option<Vec<ProcessView>>, Box<Problem>> {
     let client = Client::new(place.without_autostart()).with_time_limit(VERSION_TIMEOUT);
     let path = RequestPath::processes().with("all", "true").with("limit", NEWEST_RECORDS);
-    let answer: Result<ProcessList, CliError> =
-        runtime().and_then(|runtime| runtime.block_on(client.fetch(&path)));
+    let answer: Result<ProcessList, CliError> = block_on(async { client.fetch(&path).await });
     match answer {
         Ok(list) => Ok(Some(list.processes)),
-        Err(CliError::Down { .. }) => Ok(None),
+        Err(CliError::Client(ClientError::Down { .. })) => Ok(None),
         Err(failure) => Err(Box::new(failure.into_problem())),
     }
 }
@@ -149,24 +151,24 @@ pub fn manager_lacks(place: &ManagerLocator, ids: &[String]) -> Result<Option<Ve
         let live = live_ids(&client).await?;
         let mut lacking = Vec::new();
         for id in ids.iter().filter(|id| !live.contains(*id)) {
-            let found: Result<ProcessView, CliError> = client.fetch(&RequestPath::process(id)).await;
+            let found: Result<ProcessView, _> = client.fetch(&RequestPath::process(id)).await;
             match found {
                 // The process is live although the list of live ids lacks it. Either the process was created after the
                 // list was read, or a hook started it: the list does not contain such processes.
                 Ok(process) if process.completed_at.is_none() => {}
                 Ok(process) if process.conditions.iter().any(|condition| condition == "orphaned") => {}
                 Ok(_) => lacking.push(id.clone()),
-                Err(CliError::Problem { problem }) if problem.slug == NOT_FOUND_CODE => {
+                Err(ClientError::Problem { problem }) if problem.slug == NOT_FOUND_CODE => {
                     lacking.push(id.clone())
                 }
-                Err(failure) => return Err(failure),
+                Err(failure) => return Err(CliError::from(failure)),
             }
         }
         Ok(lacking)
     };
-    match runtime().and_then(|runtime| runtime.block_on(asked)) {
+    match block_on(asked) {
         Ok(lacking) => Ok(Some(lacking)),
-        Err(CliError::Down { .. }) => Ok(None),
+        Err(CliError::Client(ClientError::Down { .. })) => Ok(None),
         Err(failure) => Err(Box::new(failure.into_problem())),
     }
 }
@@ -181,6 +183,11 @@ async fn live_ids(client: &Client) -> Result<BTreeSet<String>, CliError> {
         let Some(cursor) = page.cursor else { return Ok(ids) };
         page = client.fetch(&path.clone().with("cursor", &cursor)).await?;
     }
+}
+
+/// Runs requests in a runtime of their own.
+fn block_on<T, E: Into<CliError>>(requests: impl Future<Output = Result<T, E>>) -> Result<T, CliError> {
+    runtime()?.block_on(requests).map_err(Into::into)
 }
 
 /// Creates the single-threaded runtime that a client needs.

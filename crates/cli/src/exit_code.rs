@@ -2,6 +2,7 @@
 
 use crate::failure::CliError;
 use crate::status::ParsedStatus;
+use longhaul_client::ClientError;
 use longhaul_wire::api::{Problem, ProcessView};
 
 /// Success, or nothing had to be changed.
@@ -53,22 +54,25 @@ pub(crate) fn of_failure(failure: &CliError, regime: ExitCodeMode) -> i32 {
         CliError::Usage { .. } | CliError::Choice { .. } | CliError::NotText { .. } => return USAGE,
         // A foreground launch returns this code too, because no process was started whose exit code it could be
         // mistaken for.
-        CliError::Problem { problem }
+        CliError::Client(ClientError::Problem { problem })
             if matches!(problem.slug.as_str(), "invalid_request" | "environment_not_portable") =>
         {
             return USAGE;
         }
         // Subcommands that pass on the exit code of a process return this code too, because no process exists whose
         // exit code it could be mistaken for.
-        CliError::Problem { problem } if is_unknown(&problem.slug) => return NOT_FOUND,
-        CliError::Problem { problem } => of_problem(problem),
+        CliError::Client(ClientError::Problem { problem }) if is_unknown(&problem.slug) => return NOT_FOUND,
+        CliError::Client(ClientError::Problem { problem }) => of_problem(problem),
         CliError::Unclear { cause, .. } => return of_failure(cause, regime),
-        CliError::Down { .. }
-        | CliError::Stranger { .. }
-        | CliError::Protocol { .. }
-        | CliError::Broken { .. }
-        | CliError::Silent { .. } => UNREACHABLE,
-        CliError::Forbidden { .. } => FORBIDDEN,
+        CliError::Client(ClientError::NotJson { .. } | ClientError::InvalidPath { .. }) => return USAGE,
+        CliError::Client(
+            ClientError::Down { .. }
+            | ClientError::Stranger { .. }
+            | ClientError::Protocol { .. }
+            | ClientError::Broken { .. }
+            | ClientError::Silent { .. },
+        ) => UNREACHABLE,
+        CliError::Client(ClientError::Forbidden { .. }) => FORBIDDEN,
         CliError::File { .. }
         | CliError::Unchanged { .. }
         | CliError::Unfinished { .. }
@@ -262,17 +266,17 @@ mod tests {
     #[test]
     fn missing_silent_or_foreign_manager_is_six() {
         let failures = [
-            CliError::Down {
+            CliError::from(ClientError::Down {
                 socket: "s".into(),
                 state_dir: "d".into(),
                 started: None,
                 source: io::Error::from(io::ErrorKind::NotFound),
-            },
-            CliError::Stranger { socket: "s".into() },
-            CliError::Protocol { theirs: "2".to_owned(), manager: None },
-            CliError::Broken { why: "x".to_owned() },
-            CliError::Silent { waited: Duration::from_secs(1), stopped: None },
-            CliError::Broken { why: "x".to_owned() }.of_launch(None),
+            }),
+            ClientError::Stranger { socket: "s".into() }.into(),
+            ClientError::Protocol { theirs: "2".to_owned(), manager: None }.into(),
+            ClientError::Broken { why: "x".to_owned() }.into(),
+            ClientError::Silent { waited: Duration::from_secs(1), stopped: None }.into(),
+            CliError::from(ClientError::Broken { why: "x".to_owned() }).of_launch(None),
         ];
         for failure in failures {
             assert_eq!(of_failure(&failure, ExitCodeMode::Control), 6, "{failure:?}");
@@ -282,11 +286,11 @@ mod tests {
 
     #[test]
     fn socket_of_another_user_has_exit_code_seven() {
-        let failure = CliError::Forbidden {
+        let failure = ClientError::Forbidden {
             socket: "s".into(),
             source: io::Error::from(io::ErrorKind::PermissionDenied),
         };
-        assert_eq!(of_failure(&failure, ExitCodeMode::Control), 7);
+        assert_eq!(of_failure(&failure.into(), ExitCodeMode::Control), 7);
     }
 
     #[test]

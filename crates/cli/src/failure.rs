@@ -2,44 +2,20 @@
 
 mod report;
 
-pub(crate) use report::report;
+pub(crate) use report::{INSTALLATION, report};
 
-use crate::manager_locator::StartError;
 use crate::nearest::nearest_path;
-use longhaul_wire::api::{PROTOCOL, Problem};
+use longhaul_client::ClientError;
+use longhaul_wire::api::Problem;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// Error of a subcommand.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
-    /// The manager refused the request.
-    #[error("{}", problem.title)]
-    Problem { problem: Box<Problem> },
-    /// No manager answers at the socket.
-    #[error("no manager answers at {}", socket.display())]
-    Down { socket: PathBuf, state_dir: PathBuf, started: Option<StartError>, source: io::Error },
-    /// The caller has no permission to use the socket.
-    #[error("you have no permission to use the manager at {}", socket.display())]
-    Forbidden { socket: PathBuf, source: io::Error },
-    /// A program that is not a manager answers at the socket.
-    #[error("the program that answers at {} is not a longhaul manager", socket.display())]
-    Stranger { socket: PathBuf },
-    /// The manager uses another version of the protocol.
-    #[error("the manager uses protocol {theirs}, but this program uses protocol {PROTOCOL}")]
-    Protocol { theirs: String, manager: Option<String> },
-    /// The connection ended before the response was complete.
-    #[error("the connection to the manager was lost")]
-    Broken { why: String },
-    /// No response arrived in time.
-    #[error("the manager did not answer within {} s", waited.as_secs())]
-    Silent {
-        /// Time that the client waited for the response.
-        waited: Duration,
-        /// Process id of the manager. Set only if a signal has stopped the manager.
-        stopped: Option<u32>,
-    },
+    /// A request to the manager failed.
+    #[error(transparent)]
+    Client(#[from] ClientError),
     /// The response to a launch was lost, so it is unknown whether the process was created.
     #[error("it is unknown whether the process was launched: {cause}")]
     Unclear { cause: Box<Self>, launch_key: Option<bool> },
@@ -87,7 +63,7 @@ impl CliError {
     ///
     /// `launch_key` says whether the launch has a launch key; `None` means that it cannot have one.
     pub(crate) fn of_launch(self, launch_key: Option<bool>) -> Self {
-        if matches!(self, Self::Broken { .. } | Self::Silent { .. }) {
+        if matches!(self, Self::Client(ClientError::Broken { .. } | ClientError::Silent { .. })) {
             return Self::Unclear { cause: Box::new(self), launch_key };
         }
         self
@@ -96,13 +72,7 @@ impl CliError {
     /// Returns the error code, which is the same in the CLI, HTTP and MCP.
     pub(crate) fn slug(&self) -> &str {
         match self {
-            Self::Problem { problem } => &problem.slug,
-            Self::Down { .. } => "manager_unreachable",
-            Self::Forbidden { .. } => "not_authorised",
-            Self::Stranger { .. } => "not_a_manager",
-            Self::Protocol { .. } => "protocol_mismatch",
-            Self::Broken { .. } => "connection_broken",
-            Self::Silent { .. } => "manager_timeout",
+            Self::Client(error) => error.slug(),
             Self::Unclear { cause, .. } => cause.slug(),
             Self::Usage { .. } | Self::NotText { .. } => "invalid_request",
             Self::Choice { .. } => "input_needed",
@@ -115,23 +85,7 @@ impl CliError {
 
     /// Returns true if the failure is temporary, so that a manager may be available again soon.
     pub(crate) fn is_passing(&self) -> bool {
-        match self {
-            Self::Down { .. } | Self::Broken { .. } | Self::Silent { .. } => true,
-            Self::Problem { problem } => problem.slug == "shutting_down",
-            Self::Forbidden { .. }
-            | Self::Stranger { .. }
-            | Self::Protocol { .. }
-            | Self::Unclear { .. }
-            | Self::Untold { .. }
-            | Self::Usage { .. }
-            | Self::Choice { .. }
-            | Self::NotText { .. }
-            | Self::File { .. }
-            | Self::Unchanged { .. }
-            | Self::Unfinished { .. }
-            | Self::Output { .. }
-            | Self::Interrupted => false,
-        }
+        matches!(self, Self::Client(error) if error.is_temporary())
     }
 
     /// Returns true if the manager's store does not answer. The manager itself waits until the store is available
@@ -150,7 +104,7 @@ impl CliError {
         let report = report(&self);
         let slug = self.slug().to_owned();
         match self {
-            Self::Problem { problem } => *problem,
+            Self::Client(ClientError::Problem { problem }) => *problem,
             Self::Choice { candidates, .. } => Problem {
                 help: report.advice(),
                 slug,
@@ -159,12 +113,7 @@ impl CliError {
                 candidates,
                 ..Problem::default()
             },
-            Self::Down { .. }
-            | Self::Forbidden { .. }
-            | Self::Stranger { .. }
-            | Self::Protocol { .. }
-            | Self::Broken { .. }
-            | Self::Silent { .. }
+            Self::Client(_)
             | Self::Unclear { .. }
             | Self::Untold { .. }
             | Self::Usage { .. }
@@ -186,7 +135,7 @@ impl CliError {
 
 impl From<Problem> for CliError {
     fn from(problem: Problem) -> Self {
-        Self::Problem { problem: Box::new(problem) }
+        Self::Client(problem.into())
     }
 }
 

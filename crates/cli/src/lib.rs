@@ -1,11 +1,12 @@
 //! Command-line interface of longhaul: a client of a running manager.
 //!
-//! [`parse`] reads the arguments. [`run`] executes them over the manager's Unix socket and returns the exit code. The
-//! main program passes a [`ManagerLocator`], which contains the path of the socket and a function that starts a manager
-//! if none answers. Data goes to standard output, messages for people go to standard error.
+//! [`main`] is the program `longhaul`. [`parse`] reads the arguments. [`run`] executes client commands over the manager's
+//! Unix socket and returns the exit code; a [`ManagerLocator`] says where the manager is. Data goes to standard output,
+//! messages for people go to standard error.
+//!
+//! [`ManagerLocator`]: longhaul_client::ManagerLocator
 
 mod arguments;
-mod client;
 mod completion;
 mod console;
 mod dispatch;
@@ -13,10 +14,10 @@ mod exit_code;
 mod explain;
 mod failure;
 mod json;
-mod manager_locator;
 mod mcp;
 mod nearest;
 mod output;
+mod program;
 mod prompt;
 mod reconnection;
 mod render;
@@ -42,7 +43,7 @@ pub use dispatch::{manager_lacks, manager_records, manager_stats, manager_versio
 /// Escapes those control characters in JSON text that could affect a terminal. Exported for subcommands that the main
 /// program implements.
 pub use longhaul_view::clean_json;
-pub use manager_locator::{Autostart, ManagerLocator, StartError};
+pub use program::main;
 pub use shell_word::shell_word;
 pub use value::{
     AgeArg, BackoffArg, BadValue, DurationArg, EnvArg, PercentArg, RetryOnArg, SignalArg, SizeArg, SlotsArg,

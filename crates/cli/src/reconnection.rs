@@ -1,6 +1,5 @@
 //! Attempts to reconnect to the manager.
 
-use crate::failure::CliError;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -32,7 +31,7 @@ impl Reconnection {
     }
 
     /// Waits for a short time before the next attempt to reconnect. Returns the failure if the time limit has passed.
-    pub(crate) async fn survive(&mut self, failure: CliError) -> Result<(), CliError> {
+    pub(crate) async fn survive<E>(&mut self, failure: E) -> Result<(), E> {
         let since = *self.lost_since.get_or_insert_with(Instant::now);
         if since.elapsed() > RECONNECT_TIMEOUT {
             return Err(failure);

@@ -32,6 +32,7 @@ mod status;
 mod test_run;
 mod track;
 mod tree;
+mod version;
 mod wait;
 mod why;
 
@@ -61,6 +62,7 @@ pub(crate) use status::status;
 pub(crate) use test_run::test_run;
 pub(crate) use track::track;
 pub(crate) use tree::tree;
+pub(crate) use version::version;
 pub(crate) use wait::wait;
 pub(crate) use why::why;
 
@@ -71,7 +73,8 @@ use crate::failure::CliError;
 use agent_hint::hint_at_others_of_agent;
 
 /// Prints the failure for one process and returns its exit code. The subcommand then continues with the next process.
-fn complained(context: &VerbContext, failure: CliError) -> i32 {
+fn complained(context: &VerbContext, failure: impl Into<CliError>) -> i32 {
+    let failure = failure.into();
     let code = of_failure(&failure, ExitCodeMode::Control);
     context.console.complain(failure);
     code

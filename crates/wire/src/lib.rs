@@ -8,3 +8,4 @@ pub mod event;
 pub mod output;
 pub mod record;
 pub mod runner_plan;
+pub mod store;

@@ -163,7 +163,7 @@ fn meaning_of(number: c_long) -> Option<(CallKind, Naming)> {
 fn program_of(thread: u32) -> Option<Program> {
     let exe = fs::read_link(format!("/proc/{thread}/exe")).ok()?;
     match exe.file_name()?.to_str()? {
-        "longhaul" => Some(Program::Manager),
+        "longhauld" => Some(Program::Manager),
         "longhaul-shim" => Some(Program::Shim),
         _ => None,
     }

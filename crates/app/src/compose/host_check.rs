@@ -6,7 +6,6 @@ use crate::config::{ManagerConfig, StoreChoice};
 use crate::doctor::{DoctorCheck, amount};
 use crate::enclosing_shim::ATTEMPTS;
 use crate::failure::causes;
-use crate::state_dir::StateDir;
 use crate::store_mark;
 use crate::stores::{Stores, unknown};
 use longhaul_adapters::fs::FsStore;
@@ -15,6 +14,7 @@ use longhaul_adapters::os::{HostSurvey, containment_here, deserted_groups, names
 use longhaul_adapters::sqlite::SqliteStore;
 use longhaul_adapters::system::{FileEnvironmentStore, SystemClock};
 use longhaul_cli::shell_word;
+use longhaul_client::StateDir;
 use longhaul_domain::{Containment, ProcessId};
 use longhaul_engine::ports::{Clock, EventCursor, StoreError};
 use std::collections::BTreeSet;

@@ -1,9 +1,9 @@
 //! Starts webhooks and hooks.
 
 use crate::config::NotificationSettings;
-use crate::state_dir::StateDir;
 use longhaul_adapters::webhook::{FileReaderCursors, HttpWebhookTransport, WebhookOptions};
 use longhaul_api::{Api, hooks, webhook};
+use longhaul_client::StateDir;
 use longhaul_engine::ports::{ReaderCursors, WebhookTransport};
 use std::sync::Arc;
 

@@ -2,10 +2,10 @@
 
 use super::ComposeError;
 use crate::config::{ManagerConfig, PeerSettings, StoreChoice};
-use crate::state_dir::{SOCKET, StateDir};
 use longhaul_adapters::peers::HttpPeerTransport;
 use longhaul_adapters::signing::KeyFile;
 use longhaul_api::{PeerClient, PeerConfig, PeerGate, PeerSecrets};
+use longhaul_client::{SOCKET, StateDir};
 use std::net::SocketAddr;
 use std::sync::Arc;
 

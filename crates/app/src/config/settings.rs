@@ -11,15 +11,15 @@ use crate::config::notifications::NotificationSettings;
 use crate::config::origin::ValueOrigin;
 use crate::config::peers::PeerSettings;
 use crate::config::runners::RunnerConfig;
-use crate::config::show::without_password;
-use crate::config::sources::user_file;
 use crate::previous_node;
 use crate::stores::{Stores, unknown};
+use longhaul_client::user_file;
 use longhaul_domain::{
     Capability, ChildrenPolicy, Level, NodeId, OutputBound, Policy, ProgressDetection, ResourceLimits,
     Retention, SessionPolicy, SilencePolicy, SlotKey, TreeLimits, WatchPattern, WatchSource,
 };
 use longhaul_engine::ports::ArtifactLimits;
+use longhaul_wire::store::StoreChoice;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -99,19 +99,6 @@ pub struct ManagerConfig {
     pub runners: RunnerConfig,
     /// Limits on the artifacts of one attempt.
     pub artifacts: ArtifactLimits,
-}
-
-/// The kind and location of the store.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StoreChoice {
-    /// In-memory store, which is lost when the manager exits.
-    Memory,
-    /// Store in a SQLite database at this path.
-    Sqlite(PathBuf),
-    /// Store in a directory of JSON files at this path.
-    Fs(PathBuf),
-    /// Shared store, or store of a kind that the program added, with its complete URL.
-    Other(String),
 }
 
 /// Mechanism that groups the descendants of a command.
@@ -221,40 +208,10 @@ impl ManagerConfig {
     }
 }
 
-impl std::fmt::Display for StoreChoice {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Memory => f.write_str("memory"),
-            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
-            Self::Fs(path) => write!(f, "fs:{}", path.display()),
-            Self::Other(url) => f.write_str(&without_password(url)),
-        }
-    }
-}
-
-impl StoreChoice {
-    /// Parses the URL of a local store. Relative paths start at `state_dir`. Returns `None` for all other URLs.
-    #[must_use]
-    pub fn of(url: &str, state_dir: &Path) -> Option<Self> {
-        match url.split_once(':') {
-            Some(("sqlite", path)) => Some(Self::Sqlite(below(state_dir, path, DATABASE))),
-            Some(("fs", path)) => Some(Self::Fs(below(state_dir, path, DIRECTORY))),
-            Some(("memory", "")) => Some(Self::Memory),
-            None if url == "memory" => Some(Self::Memory),
-            Some(_) | None => None,
-        }
-    }
-}
-
-fn below(state_dir: &Path, path: &str, otherwise: &str) -> PathBuf {
-    let path = path.strip_prefix("//").filter(|path| path.starts_with('/')).unwrap_or(path);
-    state_dir.join(if path.is_empty() { otherwise } else { path })
-}
-
 fn store(layers: &Layers, state_dir: &Path, stores: &Stores) -> Result<StoreChoice, ConfigError> {
     let setting = layers.setting(key_of!("store"));
     let Some((setting, url)) = setting.and_then(|setting| Some((setting, setting.text()?))) else {
-        return Ok(StoreChoice::Sqlite(state_dir.join(DATABASE)));
+        return Ok(StoreChoice::in_state_dir(state_dir));
     };
     let other = || stores.knows(url).then(|| StoreChoice::Other(url.to_owned()));
     let chosen = StoreChoice::of(url, state_dir).or_else(other);
@@ -284,11 +241,6 @@ fn bad_store(url: &str, origin: ValueOrigin, stores: &Stores) -> ConfigError {
 /// Maximum size in bytes of an output tail in a shared store. The size is limited because the store keeps the tails in
 /// memory.
 const MAX_TAIL_BYTES: u32 = 64 * 1024;
-/// Default file name of the SQLite database, inside the state directory.
-const DATABASE: &str = "longhaul.db";
-/// Default name of the directory of a file store, inside the state directory.
-const DIRECTORY: &str = "store";
-
 /// Returns the name of this node. If no name is configured, the node keeps the name with which the state directory was
 /// last used. Processes that wait for this node therefore still find it after the host was renamed.
 fn node(layers: &Layers, state_dir: &Path) -> NodeId {

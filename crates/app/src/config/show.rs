@@ -5,7 +5,7 @@ use crate::config::key::{ConfigKey, KEYS, SLOTS, SLOTS_MEANING};
 use crate::config::kind::{ConfigValue, RawValue, ValueKind};
 use crate::config::layers::{ConfigEntry, Layers};
 use crate::config::notifications::is_secret;
-use crate::stores::is_own;
+use longhaul_wire::store::without_password;
 use serde_json::{Map, json};
 use std::fmt::Write;
 
@@ -97,32 +97,6 @@ fn all(layers: &Layers) -> impl Iterator<Item = (String, Option<&ConfigEntry>)> 
     fixed.chain(slots).chain(layers.entry_values().map(|(name, setting)| (name, Some(setting))))
 }
 
-/// Returns the URL of a store without its secrets.
-///
-/// In the URL of a shared store, the text between `//` and `@` and the query parameter `pass` are replaced, because
-/// they may contain a password. The URL of a store that a program added may contain a secret anywhere, so only its
-/// scheme is shown.
-pub(super) fn without_password(url: &str) -> String {
-    match url.split_once(':') {
-        Some(("memory" | "sqlite" | "fs", _)) | None => return url.to_owned(),
-        Some((scheme, rest)) if !is_own(scheme) || !rest.starts_with("//") => return format!("{scheme}:…"),
-        Some(_) => {}
-    }
-    let shown = match (url.find("//"), url.rfind('@')) {
-        (Some(begin), Some(end)) if begin < end => {
-            let (head, tail) = (url.get(..begin).unwrap_or_default(), url.get(end..).unwrap_or_default());
-            format!("{head}//…{tail}")
-        }
-        _ => url.to_owned(),
-    };
-    // The URL of a Unix socket can contain a password only in its query string.
-    let Some((place, query)) = shown.split_once('?') else {
-        return shown;
-    };
-    let parts = query.split('&').map(|part| if part.starts_with("pass=") { "pass=…" } else { part });
-    format!("{place}?{}", parts.collect::<Vec<_>>().join("&"))
-}
-
 /// Returns a configuration value without its secrets.
 pub(super) fn unsecret(name: &str, value: &ConfigValue) -> ConfigValue {
     match value {
@@ -212,6 +186,12 @@ mod tests {
     use std::fmt::Write;
 
     #[test]
+    fn password_of_a_store_is_not_shown() {
+        let shown = unsecret("store", &ConfigValue::Text("redis://me:hunter2@host/1".to_owned()));
+        assert_eq!(shown, ConfigValue::Text("redis://…@host/1".to_owned()));
+    }
+
+    #[test]
     fn reference_of_the_configuration_lists_every_key() {
         let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/configuration.md");
         let text = reference();
@@ -277,25 +257,6 @@ mod tests {
         }
     }
     use crate::config::sources::{ConfigSources, Flags};
-
-    #[test]
-    fn store_is_shown_without_its_secrets() {
-        for (url, shown) in [
-            ("memory", "memory"),
-            ("sqlite:///srv/me@work.db", "sqlite:///srv/me@work.db"),
-            ("redis://me:hunter2@host/1?namespace=ci", "redis://…@host/1?namespace=ci"),
-            ("redis+unix:///s?pass=hunter2&db=1", "redis+unix:///s?pass=…&db=1"),
-            ("redis:me:hunter2@host", "redis:…"),
-            ("postgres:host=x user=me password=hunter2", "postgres:…"),
-            ("postgres://me:hunter2@host/base?sslpassword=hunter2", "postgres:…"),
-        ] {
-            assert_eq!(without_password(url), shown);
-            assert_eq!(
-                unsecret("store", &ConfigValue::Text(url.to_owned())),
-                ConfigValue::Text(shown.to_owned())
-            );
-        }
-    }
 
     #[test]
     fn printed_configuration_can_be_read_again() {

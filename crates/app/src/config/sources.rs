@@ -1,13 +1,9 @@
 //! Sources of configuration values.
 
 use crate::config::error::ConfigError;
-use crate::config::file;
-use crate::config::key::STATE;
-use crate::config::kind::RawConfigValue;
 use crate::config::layers::Layers;
-use crate::config::origin::ValueOrigin;
+use longhaul_client::{PROJECT_FILE, PROJECT_STATE, user_file};
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// All sources of configuration values, from lowest to highest precedence.
@@ -78,63 +74,9 @@ impl ConfigSources {
     }
 }
 
-/// File name of a project's configuration file.
-pub(crate) const PROJECT_FILE: &str = "longhaul.toml";
-/// Name of a state directory that belongs to a project.
-pub(crate) const PROJECT_STATE: &str = ".longhaul";
-
-/// Returns the path of the user's configuration file, whether or not the file exists. Returns `None` if neither
-/// `XDG_CONFIG_HOME` nor `HOME` is an absolute path.
-pub fn user_file(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    let absolute = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let base = absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")))?;
-    Some(base.join("longhaul").join("config.toml"))
-}
-
-/// Returns the state directory that the user's configuration file names. The other values of the file are not checked.
-/// Returns `None` if the file names no state directory.
-pub(crate) fn state_of_user_file(path: &Path, home: Option<&Path>) -> Result<Option<PathBuf>, ConfigError> {
-    let entries = file::entries(path)?.unwrap_or_default();
-    let Some(entry) = entries.into_iter().find(|entry| entry.key == STATE) else {
-        return Ok(None);
-    };
-    let bad = |why: &str| ConfigError::BadValue {
-        key: STATE.to_owned(),
-        text: entry.raw.to_string(),
-        origin: Box::new(ValueOrigin::File { path: path.to_owned(), line: entry.line }),
-        why: why.to_owned(),
-        help: "give an absolute path in quotes; the path may start with ~/".to_owned(),
-    };
-    let RawConfigValue::Text(text) = &entry.raw else {
-        return Err(bad("the value is not a string"));
-    };
-    let found = match (text.strip_prefix("~/"), home) {
-        (Some(below), Some(home)) => home.join(below),
-        (Some(_), None) => return Err(bad("HOME is not set")),
-        (None, _) => PathBuf::from(text),
-    };
-    if found.is_absolute() { Ok(Some(found)) } else { Err(bad("the value is not an absolute path")) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn state_of_the_users_file_is_absolute_or_below_home() {
-        let top = tempfile::tempdir().unwrap();
-        let path = top.path().join("config.toml");
-        let state = |text: &str| {
-            std::fs::write(&path, text).unwrap();
-            state_of_user_file(&path, Some(Path::new("/home/me")))
-        };
-        assert_eq!(state("state = \"/a/b\"").unwrap(), Some("/a/b".into()));
-        assert_eq!(state("state = \"~/b\"").unwrap(), Some("/home/me/b".into()));
-        assert_eq!(state("stop.grace = 5").unwrap(), None);
-        assert!(state("state = \"b\"").is_err());
-        assert!(state("state = 7").is_err());
-        assert!(state("state = = ").is_err());
-    }
 
     #[test]
     fn only_a_directory_called_longhaul_belongs_to_a_project() {

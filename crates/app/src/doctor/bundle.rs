@@ -8,8 +8,9 @@ mod scrub;
 
 use super::Diagnosis;
 use crate::failure::ProgramError;
-use crate::state_dir::LOG;
-use longhaul_cli::{ManagerLocator, manager_records};
+use longhaul_cli::manager_records;
+use longhaul_client::LOG;
+use longhaul_client::ManagerLocator;
 use longhaul_wire::api::ProcessView;
 use rustix::fs::{Mode, OFlags};
 use scrub::Scrub;

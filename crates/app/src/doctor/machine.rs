@@ -3,9 +3,9 @@
 use super::check::{DoctorCheck, amount};
 use crate::config::{self, ConfigError, ConfigSources, RulesFault, StoreChoice};
 use crate::location;
-use crate::reserve;
-use crate::state_dir::StateDir;
-use longhaul_cli::{ManagerLocator, manager_version};
+use longhaul_cli::manager_version;
+use longhaul_client::ManagerLocator;
+use longhaul_client::StateDir;
 use longhaul_wire::api::VersionReply;
 use rustix::fs::FileType;
 use rustix::io::Errno;
@@ -68,7 +68,7 @@ pub(super) fn state_dir(path: &Path) -> DoctorCheck {
     if let Some(copied) = location::copied(&found) {
         return DoctorCheck::obstacle(NAME, copied.to_string()).because(copied.why()).so(copied.help());
     }
-    let free = match reserve::free(&found) {
+    let free = match found.free_bytes() {
         Ok(free) => free,
         Err(error) => {
             return DoctorCheck::warning(

@@ -2,7 +2,8 @@
 
 use super::DoctorCheck;
 use crate::compose::host_check::SupervisedAttempt;
-use longhaul_cli::{ManagerLocator, manager_lacks, manager_stats};
+use longhaul_cli::{manager_lacks, manager_stats};
+use longhaul_client::ManagerLocator;
 use longhaul_wire::api::StatsView;
 
 const NAME: &str = "records";

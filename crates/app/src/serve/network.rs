@@ -2,8 +2,9 @@
 
 use crate::config::{ListenSettings, ListenTlsFiles};
 use crate::failure::ProgramError;
-use crate::state_dir::{LISTEN, StateDir};
+use crate::private_file::PrivateFiles as _;
 use crate::token::Tokens;
+use longhaul_client::{LISTEN, StateDir};
 use longhaul_http::{Guard, ServerTls};
 use std::io;
 use std::net::SocketAddr;

@@ -1,7 +1,7 @@
 //! A socket in the state directory that is restored if it disappears.
 
-use crate::state_dir::StateDir;
 use crate::state_dir_guard::{Inode, POLL_INTERVAL, StateDirGuard};
+use longhaul_client::StateDir;
 use longhaul_failpoint::failpoint;
 use rustix::fs::AtFlags;
 use std::io;

@@ -112,7 +112,7 @@ mod tests {
     use super::*;
     use crate::compose;
     use crate::lock::ManagerLock;
-    use crate::state_dir::StateDir;
+    use longhaul_client::StateDir;
     use longhaul_domain::NodeId;
     use longhaul_engine::ports::{Clock, NodeDescriptor};
     use longhaul_testkit::fakes::{FaultyStore, PortCall, ProbeStore, VirtualClock};

@@ -4,10 +4,11 @@ use super::{counted, counted_waiting};
 use crate::binding::UnusableFile;
 use crate::compose::host_check::listed;
 use crate::compose::{ComposeError, shared};
-use crate::stores::{is_left_out, unknown};
+use crate::stores::unknown;
 use longhaul_cli::shell_word;
 use longhaul_domain::ProcessId;
 use longhaul_engine::ports::{SignatureError, StoreError};
+use longhaul_wire::store::is_builtin_scheme;
 use std::io;
 use std::path::PathBuf;
 
@@ -218,7 +219,7 @@ impl CopyError {
     /// Returns advice for the user on how to resolve the error.
     pub(crate) fn help(&self) -> Option<String> {
         match self {
-            Self::Unknown { scheme, .. } if is_left_out(scheme) => Some(unknown(scheme).to_owned()),
+            Self::Unknown { scheme, .. } if is_builtin_scheme(scheme) => Some(unknown(scheme).to_owned()),
             Self::Immovable { .. } => Some(
                 "add the type with `Builder::movable_store` after its store implements Migrate"
                     .to_owned(),

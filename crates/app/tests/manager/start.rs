@@ -85,10 +85,32 @@ fn program_without_a_shim_executable_is_its_own_shim() {
     let bench = Bench::new();
     let program = bench.top().join("longhaul");
     std::fs::copy(env!("CARGO_BIN_EXE_longhaul"), &program).unwrap();
+    std::fs::copy(env!("CARGO_BIN_EXE_longhauld"), bench.top().join("longhauld")).unwrap();
     let bench = bench.with_program(program);
     let id = bench.launch("echo here; exit 4");
     assert_eq!(bench.run(&["wait", &id]).code, 4);
     assert_eq!(bench.run(&["logs", &id]).out, "here\n");
+}
+
+#[test]
+fn client_without_the_manager_program_names_the_programs_to_install() {
+    let bench = Bench::new();
+    let program = bench.top().join("longhaul");
+    std::fs::copy(env!("CARGO_BIN_EXE_longhaul"), &program).unwrap();
+    let bench = bench.with_program(program);
+    for (command, code) in [(&["status"][..], 6), (&["doctor"], 1)] {
+        let said = bench.run(command);
+        assert_eq!(said.code, code, "{said:?}");
+        assert!(said.err.contains("longhauld") && said.err.contains("in one directory"), "{}", said.err);
+    }
+}
+
+#[test]
+fn manager_program_refuses_commands_of_the_client() {
+    let bench = Bench::new().with_program(env!("CARGO_BIN_EXE_longhauld").into());
+    let said = bench.run(&["status"]);
+    assert_eq!((said.code, said.out.as_str()), (2, ""));
+    assert!(said.err.contains("run the same command with the program longhaul"), "{}", said.err);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::CliError;
 use crate::explain::explanation;
+use longhaul_client::{ClientError, StartError};
 use longhaul_view::clean_label;
 use longhaul_wire::api::{PROTOCOL, Problem};
 use std::fmt::Write;
@@ -10,6 +11,10 @@ use std::fmt::Write;
 const MAX_CANDIDATES: usize = 6;
 /// Maximum number of lines with advice. It limits the whole report to five lines.
 const MAX_HELP: usize = 3;
+
+/// Advice if the manager program cannot be executed.
+pub(crate) const INSTALLATION: &str =
+    "install the programs longhaul, longhauld and longhaul-shim in one directory";
 
 /// Text of an error for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,52 +57,8 @@ impl ErrorReport {
 /// Returns the report that describes a failure to people.
 pub(crate) fn report(failure: &CliError) -> ErrorReport {
     let (why, help) = match failure {
-        CliError::Problem { problem } => return report_of_problem(problem),
-        CliError::Down { state_dir, started, source, .. } => (
-            Some(match started {
-                None => source.to_string(),
-                Some(error) => match error.last_lines().last() {
-                    Some(line) => format!("{error}; its log ends with: {line}"),
-                    None => error.to_string(),
-                },
-            }),
-            vec![
-                "longhaul serve      run the manager".to_owned(),
-                format!("see {}", state_dir.join("manager.log").display()),
-            ],
-        ),
-        CliError::Forbidden { source, .. } => (
-            Some(source.to_string()),
-            vec!["use --state-dir to name a state directory that you own".to_owned()],
-        ),
-        CliError::Stranger { .. } => (
-            Some("the answer of the program names no longhaul protocol".to_owned()),
-            vec!["use --state-dir to name the state directory of a manager".to_owned()],
-        ),
-        CliError::Protocol { theirs, manager } => (
-            Some(format!(
-                "the manager is {} with protocol {theirs}, this program is {} with protocol {PROTOCOL}",
-                manager.as_deref().unwrap_or("of another version"),
-                env!("CARGO_PKG_VERSION"),
-            )),
-            vec![
-                "end the old manager, then start the new one: longhaul serve      run the manager of this \
-                 version"
-                    .to_owned(),
-                "running processes continue".to_owned(),
-            ],
-        ),
-        CliError::Broken { why } => (
-            Some(why.clone()),
-            vec!["longhaul status      check whether the request was executed".to_owned()],
-        ),
-        CliError::Silent { stopped: Some(pid), .. } => (
-            Some(format!("the manager process {pid} is stopped by a signal, such as SIGSTOP")),
-            vec![format!("kill -CONT {pid}      resume the manager; running processes continue")],
-        ),
-        CliError::Silent { stopped: None, .. } => {
-            (None, vec!["longhaul version      see whether the manager answers".to_owned()])
-        }
+        CliError::Client(ClientError::Problem { problem }) => return report_of_problem(problem),
+        CliError::Client(error) => advice_of_client(error),
         CliError::Unclear { cause, launch_key } => (report(cause).why, look_for_it(*launch_key)),
         CliError::Untold { id, source, .. } => (
             Some(source.to_string()),
@@ -126,6 +87,67 @@ pub(crate) fn report(failure: &CliError) -> ErrorReport {
     };
     let paste = if let CliError::Unchanged { paste, .. } = failure { Some(paste.clone()) } else { None };
     ErrorReport { what: failure.to_string(), slug: failure.slug().to_owned(), why, help, paste }
+}
+
+/// Returns the reason for a failed request, and advice.
+fn advice_of_client(error: &ClientError) -> (Option<String>, Vec<String>) {
+    match error {
+        ClientError::Problem { .. } => (None, Vec::new()),
+        ClientError::Down { state_dir, started, source, .. } => (
+            Some(match started {
+                None => source.to_string(),
+                Some(error) => match error.last_lines().last() {
+                    Some(line) => format!("{error}; its log ends with: {line}"),
+                    None => error.to_string(),
+                },
+            }),
+            match started {
+                Some(StartError::Spawn { .. }) => vec![INSTALLATION.to_owned()],
+                _ => vec![
+                    "longhaul serve      run the manager".to_owned(),
+                    format!("see {}", state_dir.join("manager.log").display()),
+                ],
+            },
+        ),
+        ClientError::Forbidden { source, .. } => (
+            Some(source.to_string()),
+            vec!["use --state-dir to name a state directory that you own".to_owned()],
+        ),
+        ClientError::Stranger { .. } => (
+            Some("the answer of the program names no longhaul protocol".to_owned()),
+            vec!["use --state-dir to name the state directory of a manager".to_owned()],
+        ),
+        ClientError::Protocol { theirs, manager } => (
+            Some(format!(
+                "the manager is {} with protocol {theirs}, this program is {} with protocol {PROTOCOL}",
+                manager.as_deref().unwrap_or("of another version"),
+                env!("CARGO_PKG_VERSION"),
+            )),
+            vec![
+                "end the old manager, then start the new one: longhaul serve      run the manager of this \
+                 version"
+                    .to_owned(),
+                "running processes continue".to_owned(),
+            ],
+        ),
+        ClientError::Broken { why } => (
+            Some(why.clone()),
+            vec!["longhaul status      check whether the request was executed".to_owned()],
+        ),
+        ClientError::Silent { stopped: Some(pid), .. } => (
+            Some(format!("the manager process {pid} is stopped by a signal, such as SIGSTOP")),
+            vec![format!("kill -CONT {pid}      resume the manager; running processes continue")],
+        ),
+        ClientError::Silent { stopped: None, .. } => {
+            (None, vec!["longhaul version      see whether the manager answers".to_owned()])
+        }
+        ClientError::NotJson { source } => {
+            (Some(source.to_string()), vec!["leave out values that cannot be represented in JSON".to_owned()])
+        }
+        ClientError::InvalidPath { why, .. } => {
+            (Some(why.clone()), vec!["longhaul status -a      lists all processes".to_owned()])
+        }
+    }
 }
 
 /// Returns advice for a launch whose response was lost. `launch_key` says whether the launch has a launch key; `None`
@@ -268,19 +290,21 @@ mod tests {
 
     #[test]
     fn missing_manager_names_socket_and_log() {
-        let text = text(&CliError::Down {
+        let down = ClientError::Down {
             socket: "/s/longhaul.sock".into(),
             state_dir: "/s".into(),
             started: None,
             source: io::Error::from(io::ErrorKind::NotFound),
-        });
+        };
+        let text = text(&down.into());
         assert!(text.contains("/s/longhaul.sock") && text.contains("/s/manager.log"), "{text}");
         assert!(text.lines().count() <= 5);
     }
 
     #[test]
     fn other_protocol_names_both_versions_and_the_way_out() {
-        let text = text(&CliError::Protocol { theirs: "2".to_owned(), manager: Some("9.9.9".to_owned()) });
+        let text =
+            text(&ClientError::Protocol { theirs: "2".to_owned(), manager: Some("9.9.9".to_owned()) }.into());
         assert!(text.contains("9.9.9 with protocol 2"), "{text}");
         assert!(text.contains(concat!(env!("CARGO_PKG_VERSION"), " with protocol 1")), "{text}");
         assert!(text.contains("longhaul serve"), "{text}");

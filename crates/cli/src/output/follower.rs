@@ -1,10 +1,10 @@
 //! Reads the output of one process and reconnects after a broken connection.
 
 use crate::arguments::StreamName;
-use crate::client::{Client, FrameStream, RequestPath};
 use crate::failure::CliError;
 use crate::reconnection::Reconnection;
 use crate::value::DurationArg;
+use longhaul_client::{Client, FrameStream, RequestPath};
 use longhaul_wire::output::{FrameKind, OutputFrame};
 
 /// Selection of the output that is read.
@@ -114,7 +114,7 @@ impl<'a> OutputFollower<'a> {
             self.frames = Some(self.client.stream(&self.path()).await?);
         }
         match &mut self.frames {
-            Some(frames) => frames.next().await,
+            Some(frames) => Ok(frames.next().await?),
             None => Ok(None),
         }
     }

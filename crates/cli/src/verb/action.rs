@@ -2,12 +2,12 @@
 
 use super::{check_expected, complained, first_failed};
 use crate::arguments::{OutputFormat, RetryArgs, RevisionArgs, SignalArgs, TargetArgs};
-use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
 use crate::exit_code::DONE;
 use crate::failure::CliError;
 use crate::render::{RenderTime, label};
 use crate::status::ParsedStatus;
+use longhaul_client::{ClientError, RequestPath};
 use longhaul_view::clean_label;
 use longhaul_wire::api::{ActionReply, OutcomeView, OutcomesReply, PauseReply, PauseRequest, SignalRequest};
 use serde::Serialize;
@@ -162,7 +162,8 @@ pub(super) fn outcome(view: &OutcomeView) -> Result<ActionReply, CliError> {
             Ok(ActionReply { process: process.clone(), changed: view.changed, note: view.note.clone() })
         }
         (None, None) => {
-            Err(CliError::Broken { why: format!("the reply of the manager does not contain {}", view.id) })
+            Err(ClientError::Broken { why: format!("the reply of the manager does not contain {}", view.id) }
+                .into())
         }
     }
 }

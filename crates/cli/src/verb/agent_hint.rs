@@ -1,9 +1,9 @@
 //! Hints that an agent has more live processes than the one that is shown.
 
-use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
 use crate::render::label;
 use crate::shell_word::shell_word;
+use longhaul_client::RequestPath;
 use longhaul_wire::api::ProcessList;
 
 /// Maximum number of processes that are counted.

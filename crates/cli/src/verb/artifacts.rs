@@ -2,11 +2,11 @@
 
 use super::{complained, first_failed};
 use crate::arguments::{ArtifactsArgs, OutputFormat};
-use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
 use crate::exit_code::DONE;
 use crate::failure::CliError;
 use crate::render::{self, RenderTime, TableFormat, artifact_notes, bytes};
+use longhaul_client::RequestPath;
 use longhaul_view::clean_label;
 use longhaul_wire::api::ArtifactsView;
 use std::fs::{self, File};
@@ -52,7 +52,7 @@ async fn list(context: &VerbContext, args: &ArtifactsArgs) -> Result<i32, CliErr
 
 async fn fetch(context: &VerbContext, args: &ArtifactsArgs) -> Result<ArtifactsView, CliError> {
     let path = RequestPath::process_part(&args.id, "artifacts").with_some("attempt", args.attempt);
-    context.client.fetch(&path).await
+    Ok(context.client.fetch(&path).await?)
 }
 
 fn content_path(args: &ArtifactsArgs, path: &str) -> RequestPath {

@@ -5,13 +5,13 @@ use super::outage::refuse_during_outage;
 use super::status::all_pages;
 use super::{check_expected, complained, first_failed};
 use crate::arguments::CancelArgs;
-use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
 use crate::exit_code::{DONE, FAILED};
 use crate::failure::CliError;
 use crate::prompt::{Prompt, counted, some_of};
 use crate::render::{ended_line, label, short, waiting_line};
 use crate::status::ParsedStatus;
+use longhaul_client::RequestPath;
 use longhaul_wire::api::{
     ActionReply, CancelLevelRequest, CancelRequest, OutcomesReply, ProcessView, WaitReply,
 };
@@ -58,7 +58,7 @@ async fn report_each(
     let mut outcomes = Vec::new();
     for id in &ids {
         let path = RequestPath::process_part(id, "cancel").with_some("revision", args.expected.revision);
-        outcomes.push(context.client.send(&path, &request).await);
+        outcomes.push(context.client.send(&path, &request).await.map_err(CliError::from));
     }
     Ok(outcomes)
 }
@@ -183,8 +183,8 @@ async fn wait_until_ended(
         sleep(STEP).await;
         match context.client.fetch(&RequestPath::process(&process.id)).await {
             Ok(seen) => process = seen,
-            Err(failure) if failure.is_passing() => {}
-            Err(failure) => return Err(failure),
+            Err(failure) if failure.is_temporary() => {}
+            Err(failure) => return Err(failure.into()),
         }
     }
     Ok((process, was_away))

@@ -2,11 +2,11 @@
 
 use super::resumable_stream::ResumableStream;
 use crate::arguments::{EventsArgs, OutputFormat};
-use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
 use crate::exit_code::DONE;
 use crate::failure::CliError;
 use crate::render::{RenderTime, event_line};
+use longhaul_client::{ClientError, RequestPath};
 use longhaul_view::clean_json;
 use longhaul_wire::event::Envelope;
 
@@ -50,7 +50,7 @@ pub(crate) async fn events(context: &VerbContext, args: &EventsArgs) -> Result<i
 }
 
 fn read(data: &str) -> Result<Envelope, CliError> {
-    serde_json::from_str(data).map_err(|error| CliError::Broken {
-        why: format!("an event of the manager cannot be decoded: {error}"),
-    })
+    let broken =
+        |error| ClientError::Broken { why: format!("an event of the manager cannot be decoded: {error}") };
+    Ok(serde_json::from_str(data).map_err(broken)?)
 }

@@ -2,7 +2,6 @@
 
 use super::handover::{hand_over, left_open};
 use super::run::print_end;
-use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
 use crate::exit_code::{CTRL_C, DONE, ExitCodeMode, INTERNAL_ERROR, of_failure, of_process};
 use crate::failure::CliError;
@@ -11,6 +10,7 @@ use crate::render::{bytes, label, short, waiting_line};
 use crate::status::ParsedStatus;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use longhaul_client::{ClientError, RequestPath};
 use longhaul_view::clean_label;
 use longhaul_wire::api::{ActionReply, CancelRequest, ProcessView, WaitReply};
 use std::time::Duration;
@@ -239,11 +239,8 @@ async fn print_queue_position(context: &VerbContext, id: &str) {
 async fn end(context: &VerbContext, id: &str) -> Result<ProcessView, CliError> {
     let path = RequestPath::wait().with("id", id).with("mode", "all");
     let reply: WaitReply = super::wait::with_retries(context, &path, None).await?;
-    reply
-        .processes
-        .into_iter()
-        .next()
-        .ok_or_else(|| CliError::Broken { why: "the reply of the manager contains no process".to_owned() })
+    let missing = || ClientError::Broken { why: "the reply of the manager contains no process".to_owned() };
+    Ok(reply.processes.into_iter().next().ok_or_else(missing)?)
 }
 
 async fn cancel(context: &VerbContext, id: &str, force: bool) -> Result<(), CliError> {

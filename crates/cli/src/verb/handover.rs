@@ -3,12 +3,12 @@
 use super::send::{StdinUpload, UnreadInput};
 use super::wait::with_retries;
 use crate::arguments::RunArgs;
-use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
 use crate::failure::CliError;
 use crate::render::short;
 use crate::status::ParsedStatus;
 use crate::value::StdinArg;
+use longhaul_client::RequestPath;
 use longhaul_view::clean_label;
 use rustix::fs::{FileType, fstat, major, minor};
 use std::fs::File;

@@ -2,12 +2,12 @@
 
 use super::{complained, first_failed};
 use crate::arguments::{InspectArgs, OutputFormat};
-use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
 use crate::exit_code::DONE;
 use crate::failure::CliError;
 use crate::json::indented;
 use crate::render::{RenderTime, detail};
+use longhaul_client::RequestPath;
 use longhaul_wire::api::ProcessView;
 
 /// Prints all details of processes.

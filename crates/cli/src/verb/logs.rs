@@ -3,7 +3,6 @@
 use super::foreground::print_remark;
 use super::{complained, first_failed, hint_at_others_of_agent};
 use crate::arguments::{LineCount, LogsArgs};
-use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
 use crate::exit_code::{DONE, FAILED, of_process};
 use crate::failure::CliError;
@@ -14,6 +13,7 @@ use crate::render::{label, short};
 use crate::status::ParsedStatus;
 use futures_util::StreamExt;
 use futures_util::stream::{self, LocalBoxStream};
+use longhaul_client::RequestPath;
 use longhaul_view::{CaseMode, Pattern, TerminalPolicy, clean_label};
 use longhaul_wire::api::{ProcessView, WaitReply};
 use tokio::io::AsyncWrite;
@@ -122,7 +122,7 @@ async fn show<W: AsyncWrite + Unpin>(
 
 /// If the output is empty because the process has not started yet, prints the reason.
 async fn print_if_not_started(context: &VerbContext, id: &str) {
-    let process: Result<ProcessView, CliError> = context.client.fetch(&RequestPath::process(id)).await;
+    let process: Result<ProcessView, _> = context.client.fetch(&RequestPath::process(id)).await;
     if let Ok(process) = process
         && matches!(ParsedStatus::of(&process), ParsedStatus::Pending)
         && process.attempt == 0

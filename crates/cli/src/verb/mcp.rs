@@ -1,12 +1,12 @@
 //! Implements `mcp`.
 
 use crate::arguments::{McpArgs, McpClient, McpInstallArgs, McpScope, McpToolsArgs, McpVerb};
-use crate::client::Client;
 use crate::dispatch::VerbContext;
 use crate::exit_code::DONE;
 use crate::failure::CliError;
 use crate::mcp::{self, ConfigPaths, ConnectRefusal, Connector, INSTRUCTIONS, ServerEntry, StdioProxy};
 use crate::prompt::Prompt;
+use longhaul_client::{Client, ClientError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -75,12 +75,12 @@ impl McpSocket<'_> {
         let until = Instant::now() + SOCKET_TIMEOUT;
         let mut stream = loop {
             match self.client.connect_beside(mcp::SOCKET).await {
-                Err(CliError::Down { started: None, .. }) if Instant::now() < until => sleep(STEP).await,
+                Err(ClientError::Down { started: None, .. }) if Instant::now() < until => sleep(STEP).await,
                 connected => break connected?,
             }
         };
         let said = stream.write_all(self.opening.as_bytes()).await;
-        said.map_err(|error| CliError::Broken { why: error.to_string() })?;
+        said.map_err(|error| ClientError::Broken { why: error.to_string() })?;
         Ok(stream)
     }
 }
@@ -193,13 +193,13 @@ struct ToolDescription {
 
 async fn tools(context: &VerbContext, args: &McpToolsArgs) -> Result<i32, CliError> {
     let way = McpSocket { client: &context.client, opening: opening(context, &args.scope) };
-    let silent = CliError::Silent { waited: TOOLS_TIMEOUT, stopped: None };
-    let listed = timeout(TOOLS_TIMEOUT, listed(way.open().await?)).await.unwrap_or(Err(silent))?;
+    let silent = ClientError::Silent { waited: TOOLS_TIMEOUT, stopped: None };
+    let listed = timeout(TOOLS_TIMEOUT, listed(way.open().await?)).await.unwrap_or(Err(silent.into()))?;
     if context.console.is_json() {
         context.console.print_json(&listed)?;
         return Ok(DONE);
     }
-    let broken = |error: serde_json::Error| CliError::Broken { why: error.to_string() };
+    let broken = |error: serde_json::Error| ClientError::Broken { why: error.to_string() };
     let tools: Vec<ToolDescription> = serde_json::from_value(listed).map_err(broken)?;
     let width = tools.iter().map(|tool| tool.name.len()).max().unwrap_or_default();
     for ToolDescription { name, description } in tools {
@@ -210,7 +210,7 @@ async fn tools(context: &VerbContext, args: &McpToolsArgs) -> Result<i32, CliErr
 
 /// Requests the tool list over the MCP protocol.
 async fn listed(stream: UnixStream) -> Result<Value, CliError> {
-    let broken = |why: String| CliError::Broken { why };
+    let broken = |why: String| CliError::from(ClientError::Broken { why });
     let mut stream = BufReader::new(stream);
     let version = "2026-07-28";
     let meta = json!({

@@ -2,13 +2,13 @@
 
 use super::status::all_pages;
 use crate::arguments::{NodeArgs, NodeName, NodeVerb, OutputFormat};
-use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
 use crate::exit_code::DONE;
 use crate::failure::CliError;
 use crate::prompt::{Prompt, counted};
 use crate::render::{self, RenderTime, TableFormat, waiting_line};
 use crate::status::ParsedStatus;
+use longhaul_client::RequestPath;
 use longhaul_view::clean_label;
 use longhaul_wire::api::{NodeListing, NodeView};
 use serde::Serialize;

@@ -2,10 +2,10 @@
 
 use super::progress::enclosing;
 use crate::arguments::{ErrorArgs, ResultArgs};
-use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
 use crate::exit_code::DONE;
 use crate::failure::CliError;
+use longhaul_client::RequestPath;
 use longhaul_wire::api::{ActionReply, UpdateRequest};
 use std::fs::File;
 use std::io::Read;

@@ -2,11 +2,11 @@
 
 use super::track::warn_of_stop;
 use crate::arguments::ProgressArgs;
-use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
 use crate::exit_code::DONE;
 use crate::failure::CliError;
 use crate::value::{DurationArg, PercentArg};
+use longhaul_client::RequestPath;
 use longhaul_wire::api::{ActionReply, UpdateRequest};
 
 /// Returns the id of the process for which a command reports. Outside of a managed process, this id is not set, so the

@@ -1,12 +1,12 @@
 //! Implements `prune`.
 
 use crate::arguments::{OutputFormat, PruneArgs};
-use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
 use crate::exit_code::DONE;
 use crate::failure::CliError;
 use crate::render::bytes;
 use crate::value::{AgeArg, SizeArg};
+use longhaul_client::RequestPath;
 use longhaul_wire::api::{PruneReply, PruneRequest};
 
 /// Deletes ended processes and their output.

@@ -2,12 +2,12 @@
 
 use super::action::print_outcome;
 use crate::arguments::{MoveArgs, OutputFormat, QueueArgs, QueueVerb};
-use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
 use crate::exit_code::DONE;
 use crate::failure::CliError;
 use crate::render::{RenderTime, TableFormat, label, queues};
 use crate::value::SlotsArg;
+use longhaul_client::RequestPath;
 use longhaul_view::clean_label;
 use longhaul_wire::api::{ActionReply, PriorityRequest, QueueListing, QueueRequest, SlotsRequest};
 use serde::Serialize;

@@ -1,11 +1,11 @@
 //! Implements `report`.
 
 use crate::arguments::{OutputFormat, ReportArgs};
-use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
 use crate::exit_code::DONE;
 use crate::failure::CliError;
 use crate::render::{ProcessReport, RenderTime, ReportStep};
+use longhaul_client::{ClientError, RequestPath};
 use longhaul_wire::api::{ArtifactsView, OutputView, ProcessView, WhyView};
 use serde::Serialize;
 
@@ -69,6 +69,6 @@ async fn fetch(context: &VerbContext, reference: &str) -> Result<ProcessReport, 
 }
 
 /// Replaces a refusal of the manager by an empty answer. Returns all other failures, which end the report.
-fn unless_down<T: Default>(failure: CliError) -> Result<T, CliError> {
-    if matches!(failure, CliError::Problem { .. }) { Ok(T::default()) } else { Err(failure) }
+fn unless_down<T: Default>(failure: ClientError) -> Result<T, ClientError> {
+    if matches!(failure, ClientError::Problem { .. }) { Ok(T::default()) } else { Err(failure) }
 }

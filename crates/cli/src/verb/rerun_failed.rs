@@ -4,11 +4,11 @@ use super::foreground::{ForegroundSignals, follow_relaunched};
 use super::handover::note_ignored_input;
 use super::run::announce;
 use crate::arguments::RerunFailedArgs;
-use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
 use crate::exit_code::DONE;
 use crate::failure::CliError;
 use crate::shell_word::shell_line;
+use longhaul_client::RequestPath;
 use longhaul_view::clean_label;
 use longhaul_wire::api::{LaunchReply, RerunFailedReply, RerunFailedRequest};
 
@@ -22,8 +22,8 @@ pub(crate) async fn rerun_failed(context: &VerbContext, args: &RerunFailedArgs) 
     let path =
         RequestPath::process_part(&args.id, "rerun-failed").with_some("revision", args.expected.revision);
     let request = RerunFailedRequest { attempt: args.attempt, dry_run: args.dry_run };
-    let reply: Result<RerunFailedReply, CliError> = context.client.send(&path, &request).await;
-    let reply = reply.map_err(|failure| failure.of_launch(None))?;
+    let reply: Result<RerunFailedReply, _> = context.client.send(&path, &request).await;
+    let reply = reply.map_err(|failure| CliError::from(failure).of_launch(None))?;
     let console = &context.console;
     let line = clean_label(&shell_line(&reply.command)).into_owned();
     let Some(process) = reply.process.clone() else {

@@ -2,12 +2,12 @@
 
 use super::status::all_pages;
 use crate::arguments::ResetArgs;
-use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
 use crate::exit_code::{DONE, FAILED};
 use crate::failure::CliError;
 use crate::prompt::{Prompt, counted};
 use crate::render::{label, short, waiting_line};
+use longhaul_client::RequestPath;
 use longhaul_wire::api::{ProcessView, ResetReply, ResetRequest};
 use std::collections::BTreeMap;
 

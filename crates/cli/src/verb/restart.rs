@@ -5,12 +5,12 @@ use super::handover::{is_piped, left_open, note_ignored_input};
 use super::run::{announce, untold};
 use super::{check_expected, complained, first_failed};
 use crate::arguments::{RestartArgs, RevisionArgs};
-use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
 use crate::exit_code::DONE;
 use crate::failure::CliError;
 use crate::render::{label, short};
 use crate::status::ParsedStatus;
+use longhaul_client::RequestPath;
 use longhaul_view::clean_label;
 use longhaul_wire::api::{
     LaunchReply, ProcessView, RestartInterruptedReply, RestartInterruptedRequest, RestartRequest,
@@ -83,9 +83,9 @@ async fn restart_interrupted(context: &VerbContext, args: &RestartArgs) -> Resul
     let project = context.global.project.clone().filter(|_| args.ids.is_empty());
     let RestartArgs { ids, with_children, dry_run, .. } = args.clone();
     let request = RestartInterruptedRequest { ids, project, with_children, dry_run };
-    let reply: Result<RestartInterruptedReply, CliError> =
+    let reply: Result<RestartInterruptedReply, _> =
         context.client.send_slowly(&RequestPath::restart_interrupted(), &request).await;
-    let reply = reply.map_err(|failure| failure.of_launch(None))?;
+    let reply = reply.map_err(|failure| CliError::from(failure).of_launch(None))?;
     let console = &context.console;
     if console.is_json() {
         console.print_json(&reply)?;
@@ -132,5 +132,5 @@ async fn restart_interrupted(context: &VerbContext, args: &RestartArgs) -> Resul
 async fn again(context: &VerbContext, id: &str, expected: RevisionArgs) -> Result<LaunchReply, CliError> {
     let path = RequestPath::process_part(id, "restart").with_some("revision", expected.revision);
     let outcome = context.client.send(&path, &RestartRequest {}).await;
-    outcome.map_err(|failure: CliError| failure.of_launch(None))
+    outcome.map_err(|failure| CliError::from(failure).of_launch(None))
 }

@@ -1,8 +1,7 @@
 //! Event stream that reconnects after a broken connection.
 
-use crate::client::{Client, EventStream, RequestPath, ServerEvent};
-use crate::failure::CliError;
 use crate::reconnection::Reconnection;
+use longhaul_client::{Client, ClientError, EventStream, RequestPath, ServerEvent};
 
 /// Event stream that reconnects after a broken connection and resumes after the last received event.
 pub(super) struct ResumableStream<'a> {
@@ -35,7 +34,7 @@ impl<'a> ResumableStream<'a> {
     ///
     /// # Cancel safety
     /// Dropping the future loses no event.
-    pub(super) async fn next(&mut self) -> Result<Option<ServerEvent>, CliError> {
+    pub(super) async fn next(&mut self) -> Result<Option<ServerEvent>, ClientError> {
         loop {
             match self.next_sent().await {
                 Ok(Some(sent)) => {
@@ -48,14 +47,15 @@ impl<'a> ResumableStream<'a> {
                 Ok(None) if !self.follow => return Ok(None),
                 // A manager that shuts down closes its streams. The next manager may already be running.
                 Ok(None) => {
-                    self.survive(CliError::Broken { why: "the stream of events stopped".to_owned() }).await?;
+                    self.survive(ClientError::Broken { why: "the stream of events stopped".to_owned() })
+                        .await?;
                 }
                 Err(failure) => self.survive(failure).await?,
             }
         }
     }
 
-    async fn next_sent(&mut self) -> Result<Option<ServerEvent>, CliError> {
+    async fn next_sent(&mut self) -> Result<Option<ServerEvent>, ClientError> {
         if self.stream.is_none() {
             let path = self.path.clone().with_some("after", self.after.as_ref());
             self.stream = Some(self.client.events(&path).await?);
@@ -69,9 +69,9 @@ impl<'a> ResumableStream<'a> {
 
     /// Waits for a short time before the next attempt to reconnect. Returns the failure if another attempt cannot help
     /// or if the time limit has passed.
-    async fn survive(&mut self, failure: CliError) -> Result<(), CliError> {
+    async fn survive(&mut self, failure: ClientError) -> Result<(), ClientError> {
         self.stream = None;
-        if !self.follow || !failure.is_passing() || !self.was_connected {
+        if !self.follow || !failure.is_temporary() || !self.was_connected {
             return Err(failure);
         }
         self.reconnection.survive(failure).await

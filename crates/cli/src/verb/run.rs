@@ -3,7 +3,6 @@
 use super::foreground::{ForegroundSignals, follow_in_foreground};
 use super::handover;
 use crate::arguments::{GlobalArgs, OutputFormat, RunArgs, TaskArgs, WorkArgs};
-use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
 use crate::exit_code::{DONE, of_process};
 use crate::failure::CliError;
@@ -11,6 +10,7 @@ use crate::render::{ended_line, label, short};
 use crate::request::{launch_request, shown};
 use crate::shell_word::shell_word;
 use crate::status::ParsedStatus;
+use longhaul_client::{ClientError, RequestPath};
 use longhaul_view::clean_label;
 use longhaul_wire::api::{LaunchReply, LaunchRequest, ProcessView, WaitReply};
 use rustix::fs::OFlags;
@@ -157,7 +157,8 @@ pub(super) async fn submit(
         request.parent_id = None;
         outcome = ask(context, &request).await;
     }
-    let launched = outcome.map_err(|failure| failure.of_launch(Some(request.launch_key.is_some())))?;
+    let launched =
+        outcome.map_err(|failure| CliError::from(failure).of_launch(Some(request.launch_key.is_some())))?;
     if !launched.created {
         let stands = match launched.outcome.as_str() {
             "already_ended" => "and has ended",
@@ -181,9 +182,9 @@ pub(super) async fn submit(
 
 /// Sends a launch request. After a broken connection, the request is repeated only if it has a launch key, which
 /// ensures that only one process is created.
-async fn ask(context: &VerbContext, request: &LaunchRequest) -> Result<LaunchReply, CliError> {
+async fn ask(context: &VerbContext, request: &LaunchRequest) -> Result<LaunchReply, ClientError> {
     match context.client.send(&RequestPath::processes(), request).await {
-        Err(CliError::Broken { .. }) if request.launch_key.is_some() => {
+        Err(ClientError::Broken { .. }) if request.launch_key.is_some() => {
             context.client.send(&RequestPath::processes(), request).await
         }
         outcome => outcome,
@@ -192,7 +193,7 @@ async fn ask(context: &VerbContext, request: &LaunchRequest) -> Result<LaunchRep
 
 /// Returns true if the manager has no record of a process with this id.
 async fn is_unknown(context: &VerbContext, id: &str) -> bool {
-    let known: Result<ProcessView, CliError> = context.client.fetch(&RequestPath::process(id)).await;
+    let known: Result<ProcessView, _> = context.client.fetch(&RequestPath::process(id)).await;
     known.is_err_and(|failure| failure.slug() == "process_not_found")
 }
 
@@ -265,7 +266,7 @@ async fn started(context: &VerbContext, process: ProcessView, time_limit: Durati
         .with("id", &process.id)
         .with("for", "running")
         .with("timeout_ms", &time_limit.as_millis().to_string());
-    let reply: Result<WaitReply, CliError> = context.client.fetch_slowly(&path, Some(time_limit)).await;
+    let reply: Result<WaitReply, _> = context.client.fetch_slowly(&path, Some(time_limit)).await;
     reply.ok().and_then(|reply| reply.processes.into_iter().next()).unwrap_or(process)
 }
 

@@ -1,13 +1,13 @@
 //! Implements `send`.
 
 use crate::arguments::{OutputFormat, SendArgs};
-use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
 use crate::exit_code::DONE;
 use crate::failure::CliError;
 use crate::render::short;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use longhaul_client::{ClientError, RequestPath};
 use longhaul_view::clean_label;
 use longhaul_wire::api::{InputReply, InputRequest};
 use std::time::Duration;
@@ -45,8 +45,8 @@ pub(crate) async fn send(context: &VerbContext, args: &SendArgs) -> Result<i32, 
 }
 
 /// Returns true if the manager refused the bytes before it wrote any of them, but may accept them later.
-fn is_untouched(failure: &CliError) -> bool {
-    failure.is_of_store() || matches!(failure.slug(), "input_unavailable" | "shutting_down")
+fn is_untouched(failure: &ClientError) -> bool {
+    matches!(failure.slug(), "store_unavailable" | "input_unavailable" | "shutting_down")
 }
 
 /// Rule for an upload while the process does not read its input.

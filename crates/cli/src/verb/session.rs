@@ -3,12 +3,12 @@
 use super::action::print_session_end;
 use super::outage::{emptiness, print_outage};
 use crate::arguments::{OutputFormat, SessionArgs, SessionEndArgs, SessionRule, SessionVerb};
-use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
 use crate::exit_code::DONE;
 use crate::failure::CliError;
 use crate::render::{self, RenderTime, TableFormat};
 use crate::value::DurationArg;
+use longhaul_client::RequestPath;
 use longhaul_view::clean_label;
 use longhaul_wire::api::{EndSessionRequest, OutcomesReply, SessionListing};
 use serde::Serialize;

@@ -1,12 +1,12 @@
 //! Implements `stats`.
 
 use crate::arguments::{OutputFormat, StatsArgs};
-use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
 use crate::exit_code::DONE;
 use crate::failure::CliError;
 use crate::render::{TableFormat, stats as table};
 use crate::verb::damage::print_damage;
+use longhaul_client::RequestPath;
 use longhaul_wire::api::StatsView;
 use serde::Serialize;
 

@@ -3,7 +3,6 @@
 use super::outage::{emptiness, print_outage};
 use super::{complained, first_failed, hint_at_others_of_agent};
 use crate::arguments::{OutputFormat, StatusArgs};
-use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
 use crate::exit_code::DONE;
 use crate::failure::CliError;
@@ -13,6 +12,7 @@ use crate::render::{RenderTime, TableFormat, detail, summary, table};
 use crate::shell_word::shell_word;
 use crate::status::ParsedStatus;
 use crate::verb::damage::print_damage;
+use longhaul_client::{ClientError, RequestPath};
 use longhaul_view::clean_label;
 use longhaul_wire::api::{ProcessList, ProcessView, WaitReply};
 use serde::Serialize;
@@ -126,7 +126,7 @@ async fn meant(context: &VerbContext, args: &StatusArgs) -> Result<(StatusTarget
                 processes.push(process);
             }
             Err(failure) if args.targets.len() == 1 => {
-                return project(context, target, failure)
+                return project(context, target, failure.into())
                     .await
                     .map(|project| (StatusTargets::List(project), DONE));
             }
@@ -152,7 +152,7 @@ async fn project(context: &VerbContext, word: &str, failure: CliError) -> Result
 
 /// Returns the error for a word that is neither a process nor a project, with a similar name as a hint.
 async fn unknown(context: &VerbContext, word: &str, failure: CliError) -> CliError {
-    let CliError::Problem { mut problem } = failure else { return failure };
+    let CliError::Client(ClientError::Problem { mut problem }) = failure else { return failure };
     problem.title = format!("no process and no project has the name {word:?}");
     let of_session = RequestPath::processes().with("session", word).with("all", "true").with("limit", "1");
     // A request that fails because the word is not a valid session name counts as no match.
@@ -161,7 +161,7 @@ async fn unknown(context: &VerbContext, word: &str, failure: CliError) -> CliErr
             "longhaul status -a --session {}      lists the session of that name",
             shell_word(word)
         ));
-        return CliError::Problem { problem };
+        return ClientError::Problem { problem }.into();
     }
     let path = RequestPath::processes().with("all", "true").with("limit", &PAGE.to_string());
     let newest: ProcessList = context.client.fetch(&path).await.unwrap_or_default();
@@ -170,7 +170,7 @@ async fn unknown(context: &VerbContext, word: &str, failure: CliError) -> CliErr
     if let Some(name) = similar(word, &names) {
         problem.help = Some(format!("longhaul status {}      shows the nearest name", shell_word(name)));
     }
-    CliError::Problem { problem }
+    ClientError::Problem { problem }.into()
 }
 
 /// Returns the request path for one process including its resource usage.
@@ -187,7 +187,7 @@ async fn listed(
     if args.latest {
         // `--latest` skips the processes that hooks started, unless the user requested a process type.
         let hooks = args.kind.is_none().then_some(HOOK_TYPE);
-        return context.client.fetch(&path.with_some("not_type", hooks).with("limit", "1")).await;
+        return Ok(context.client.fetch(&path.with_some("not_type", hooks).with("limit", "1")).await?);
     }
     all_pages(context, path, args.limit).await
 }

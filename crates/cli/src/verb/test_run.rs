@@ -3,13 +3,13 @@
 mod junit;
 
 use crate::arguments::{OutputFormat, TestsArgs};
-use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
 use crate::exit_code::DONE;
 use crate::failure::CliError;
 use crate::render::{FailureDetail, TableFormat, TestRunText, test_diff, test_run as text_of, test_table};
 use crate::status::ParsedStatus;
 use junit::JunitWriter;
+use longhaul_client::{ClientError, RequestPath};
 use longhaul_wire::api::{ProcessView, RerunFailedReply, RerunFailedRequest, TestDiffView, TestResultsView};
 use std::path::Path;
 
@@ -89,11 +89,11 @@ async fn rerun_command(
     }
     let request = RerunFailedRequest { attempt: args.attempt, dry_run: true };
     let path = RequestPath::process_part(&view.id, "rerun-failed");
-    let reply: Result<RerunFailedReply, CliError> = context.client.send(&path, &request).await;
+    let reply: Result<RerunFailedReply, _> = context.client.send(&path, &request).await;
     match reply {
         Ok(reply) => Ok(Some(reply.command)),
-        Err(CliError::Problem { .. }) => Ok(None),
-        Err(failure) => Err(failure),
+        Err(ClientError::Problem { .. }) => Ok(None),
+        Err(failure) => Err(failure.into()),
     }
 }
 

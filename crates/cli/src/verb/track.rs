@@ -5,12 +5,12 @@ use super::run::{IdFile, announce, submit};
 use crate::arguments::{
     TrackArgs, TrackCompleteArgs, TrackFailArgs, TrackProgressArgs, TrackStartArgs, TrackVerb,
 };
-use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
 use crate::exit_code::DONE;
 use crate::failure::CliError;
 use crate::request::track_request;
 use crate::value::{DurationArg, PercentArg};
+use longhaul_client::RequestPath;
 use longhaul_wire::api::{ActionReply, CompleteRequest, FailRequest, ProcessView, UpdateRequest};
 use serde_json::Value;
 use std::fs;

@@ -3,12 +3,12 @@
 use super::outage::{emptiness, print_outage};
 use super::status::all_pages;
 use crate::arguments::{OutputFormat, TreeArgs};
-use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
 use crate::exit_code::DONE;
 use crate::failure::CliError;
 use crate::render::{TableFormat, tree as drawn};
 use crate::status::ParsedStatus;
+use longhaul_client::RequestPath;
 use longhaul_wire::api::{ProcessList, ProcessView, ProcessesReply};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};

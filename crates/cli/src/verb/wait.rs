@@ -4,7 +4,6 @@ mod session;
 
 use super::status::all_pages;
 use crate::arguments::{OutputFormat, WaitArgs, WaitGoal};
-use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
 use crate::exit_code::{DONE, WAIT_TIMED_OUT, of_process};
 use crate::failure::CliError;
@@ -12,6 +11,7 @@ use crate::reconnection::Reconnection;
 use crate::render::{ended_line, label, waiting_line};
 use crate::status::ParsedStatus;
 use indicatif::{ProgressBar, ProgressStyle};
+use longhaul_client::{ClientError, RequestPath};
 use longhaul_view::clean_label;
 use longhaul_wire::api::{ProcessView, WaitReply};
 use serde::Serialize;
@@ -111,16 +111,16 @@ pub(super) async fn with_retries(
     context: &VerbContext,
     path: &RequestPath,
     time_limit: Option<Duration>,
-) -> Result<WaitReply, CliError> {
+) -> Result<WaitReply, ClientError> {
     let mut reconnection = Reconnection::none();
     loop {
         let failure = match context.client.fetch_slowly(path, time_limit).await {
-            Err(failure) if failure.is_passing() => failure,
+            Err(failure) if failure.is_temporary() => failure,
             outcome => return outcome,
         };
         // If no manager answered the first request, the client has already tried to start one, so a retry would not
         // help.
-        if matches!(failure, CliError::Down { .. }) && !reconnection.has_begun() {
+        if matches!(failure, ClientError::Down { .. }) && !reconnection.has_begun() {
             return Err(failure);
         }
         reconnection.survive(failure).await?;
@@ -156,7 +156,7 @@ async fn ask(
         path = path.with("id", id);
     }
     let path = path.with_some("timeout_ms", slice.map(|slice| slice.as_millis()));
-    with_retries(context, &path, slice).await
+    Ok(with_retries(context, &path, slice).await?)
 }
 
 fn is_reached(process: Option<&ProcessView>, goal: WaitGoal) -> bool {

@@ -3,12 +3,12 @@
 use super::logs::print_last_lines;
 use super::status::all_pages;
 use crate::arguments::{OutputFormat, WhyArgs};
-use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
 use crate::exit_code::DONE;
 use crate::failure::CliError;
 use crate::prompt::one_of;
 use crate::render::{RenderTime, why as text_of};
+use longhaul_client::RequestPath;
 use longhaul_wire::api::WhyView;
 
 /// Number of output lines that are shown for a failed process.

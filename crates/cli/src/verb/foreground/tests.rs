@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::arguments::GlobalArgs;
-use crate::client::fake::{FakeManager, FakeResponse, frames, output, problem, until};
 use crate::console::Console;
 use crate::render::samples;
 use crate::request::CallerContext;
+use longhaul_client::fake::{FakeManager, FakeResponse, frames, output, problem, until};
 use longhaul_wire::output::FrameKind;
 use serde_json::json;
 use std::cell::{Cell, RefCell};
@@ -37,7 +37,7 @@ fn foreground_run_waits_for_a_store_that_becomes_unreachable() {
     let all = answers(&ended, &Rc::new(Cell::new(true)));
     let refused = RefCell::new(vec!["/output", "/v1/wait"]);
     let (console, _out, said) = Console::kept(None, false);
-    let answer = move |asked: &crate::client::fake::FakeRequest| {
+    let answer = move |asked: &longhaul_client::fake::FakeRequest| {
         let mut refused = refused.borrow_mut();
         if let Some(place) = refused.iter().position(|path| asked.path.contains(path)) {
             refused.remove(place);
@@ -132,7 +132,7 @@ fn process_is_cancelled_if_the_reader_of_its_output_exits() {
 fn complete_input_is_passed_and_then_closed() {
     let over = Rc::new(Cell::new(false));
     let all = answers(&samples::failed(), &over);
-    let answer = move |asked: &crate::client::fake::FakeRequest| {
+    let answer = move |asked: &longhaul_client::fake::FakeRequest| {
         if asked.path.contains("for=running") {
             return FakeResponse::Json(200, json!({"processes": [samples::running()], "timed_out": false}));
         }
@@ -172,7 +172,7 @@ fn complete_input_is_passed_and_then_closed() {
 fn unread_input_is_not_an_error() {
     let over = Rc::new(Cell::new(false));
     let all = answers(&samples::failed(), &over);
-    let answer = move |asked: &crate::client::fake::FakeRequest| {
+    let answer = move |asked: &longhaul_client::fake::FakeRequest| {
         if asked.path.contains("for=running") {
             return FakeResponse::Json(200, json!({"processes": [samples::running()], "timed_out": false}));
         }
@@ -225,7 +225,7 @@ fn accompanied(pending_actions: &[UserSignal], ended: &ProcessView) -> Came {
 fn answers(
     ended: &ProcessView,
     over: &Rc<Cell<bool>>,
-) -> impl Fn(&crate::client::fake::FakeRequest) -> FakeResponse + 'static {
+) -> impl Fn(&longhaul_client::fake::FakeRequest) -> FakeResponse + 'static {
     let (ended, over) = (ended.clone(), Rc::clone(over));
     move |asked| {
         if asked.path.contains("/output") {

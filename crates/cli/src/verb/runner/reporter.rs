@@ -1,9 +1,8 @@
 //! Reports to the manager. No report is lost while the manager does not answer, for example during its restart.
 
 use super::stop_signal::StopSignal;
-use crate::client::{Client, RequestPath};
 use crate::console::Console;
-use crate::failure::CliError;
+use longhaul_client::{Client, ClientError, RequestPath};
 use longhaul_view::clean_label;
 use longhaul_wire::api::{ActionReply, ProcessView, UpdateRequest};
 use std::collections::VecDeque;
@@ -45,10 +44,10 @@ impl<'a> Reporter<'a> {
     pub(super) async fn flush(&mut self) {
         while let Some(update) = self.pending.front() {
             let path = RequestPath::process(self.process);
-            let sent: Result<ActionReply, CliError> = self.client.amend(&path, update).await;
+            let sent: Result<ActionReply, _> = self.client.amend(&path, update).await;
             match sent {
                 Ok(_) => {}
-                Err(CliError::Problem { problem }) if problem.status < 500 => {
+                Err(ClientError::Problem { problem }) if problem.status < 500 => {
                     self.console
                         .say(&clean_label(&format!("the manager refused a report: {}", problem.title)));
                 }
@@ -75,8 +74,8 @@ impl<'a> Reporter<'a> {
 
     /// Returns true if the manager has no record of the process. Returns false if the manager does not answer.
     pub(super) async fn is_unknown(&self, process: &str) -> bool {
-        let found: Result<ProcessView, CliError> = self.client.fetch(&RequestPath::process(process)).await;
-        matches!(found, Err(CliError::Problem { problem }) if problem.slug == "process_not_found")
+        let found: Result<ProcessView, _> = self.client.fetch(&RequestPath::process(process)).await;
+        matches!(found, Err(ClientError::Problem { problem }) if problem.slug == "process_not_found")
     }
 
     /// Waits until the manager answers, and returns the record of a process. Returns `None` if there is no such
@@ -84,11 +83,10 @@ impl<'a> Reporter<'a> {
     pub(super) async fn record(&self, process: &str, stop: &mut StopSignal) -> Option<ProcessView> {
         let mut delay = RETRY_DELAY;
         loop {
-            let found: Result<ProcessView, CliError> =
-                self.client.fetch(&RequestPath::process(process)).await;
+            let found: Result<ProcessView, _> = self.client.fetch(&RequestPath::process(process)).await;
             match found {
                 Ok(record) => return Some(record),
-                Err(CliError::Problem { problem }) if problem.status < 500 => return None,
+                Err(ClientError::Problem { problem }) if problem.status < 500 => return None,
                 Err(_) => {}
             }
             if stop.is_requested() {

@@ -173,7 +173,9 @@ fn status_of_a_word_that_names_a_session_says_how_to_list_that_session() {
         }
     });
     assert_eq!(came.code(), 3);
-    let Err(CliError::Problem { problem }) = came.outcome else { panic!("{:?}", came.outcome) };
+    let Err(CliError::Client(longhaul_client::ClientError::Problem { problem })) = came.outcome else {
+        panic!("{:?}", came.outcome)
+    };
     let help = problem.help.unwrap_or_default();
     assert!(help.starts_with("longhaul status -a --session nightly "), "{help}");
 }

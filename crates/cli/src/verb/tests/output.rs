@@ -208,7 +208,7 @@ fn followed_output_continues_after_a_broken_connection() {
         tries.set(tries.get() + 1);
         match tries.get() {
             1 => FakeResponse::Stream {
-                pieces: vec![crate::client::fake::frames(&[(FrameKind::Stdout, 0, b"one\n")])],
+                pieces: vec![longhaul_client::fake::frames(&[(FrameKind::Stdout, 0, b"one\n")])],
                 proper: false,
             },
             2 => FakeResponse::Raw(Vec::new()),

@@ -2,13 +2,13 @@
 
 use super::{conclude, of_session};
 use crate::arguments::WaitArgs;
-use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
 use crate::failure::CliError;
 use crate::json::on_one_line;
 use crate::render::{batch_line, ended_line};
 use crate::status::ParsedStatus;
 use crate::verb::resumable_stream::ResumableStream;
+use longhaul_client::{ClientError, RequestPath};
 use longhaul_view::{clean_json, clean_label};
 use longhaul_wire::api::{Problem, ProcessView};
 use longhaul_wire::event::{BatchView, EndedProcessView};
@@ -39,7 +39,7 @@ pub(super) async fn wait_for_session(
         };
         let Some(sent) = sent else { break };
         let mut line = sent.data;
-        let mut batch: BatchView = serde_json::from_str(&line).map_err(|error| CliError::Broken {
+        let mut batch: BatchView = serde_json::from_str(&line).map_err(|error| ClientError::Broken {
             why: format!("a notice of the session cannot be decoded: {error}"),
         })?;
         match &before {

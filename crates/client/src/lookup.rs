@@ -1,6 +1,7 @@
 //! Finds the state directory to use.
 
-use crate::config::{self, ConfigError};
+use crate::user_file::{PROJECT_STATE, UserFileError, state_of_user_file, user_file};
+use longhaul_wire::api::Problem;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -8,30 +9,58 @@ use std::path::{Path, PathBuf};
 
 /// Reason why no state directory was found.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub(crate) enum StateDirLookupError {
+pub enum LookupError {
     /// No source names a state directory, and neither `XDG_STATE_HOME` nor `HOME` contains an absolute path.
     #[error("the location of the state directory is unknown")]
     NoHome,
     /// The working directory was removed or is not accessible.
     #[error("the working directory cannot be found")]
     NoWorkingDirectory {
+        /// Underlying error that caused this error.
         #[source]
         source: io::Error,
     },
     /// The configuration file of the user is invalid.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    UserFile(#[from] UserFileError),
+}
+
+impl LookupError {
+    /// Returns the error in the form that all interfaces show.
+    #[must_use]
+    pub fn problem(&self) -> Problem {
+        let why = match self {
+            Self::UserFile(error) => return error.problem(),
+            Self::NoHome => "neither XDG_STATE_HOME nor HOME contains an absolute path".to_owned(),
+            Self::NoWorkingDirectory { source } => format!("the working directory cannot be found: {source}"),
+        };
+        Problem {
+            slug: "state_dir_unusable".to_owned(),
+            title: "the location of the state directory is unknown".to_owned(),
+            detail: Some(why),
+            help: Some("set the path: --state-dir DIR, or LONGHAUL_STATE_DIR".to_owned()),
+            ..Problem::default()
+        }
+    }
+}
+
+/// Returns the absolute path of the state directory to use. `flag` is the value of `--state-dir`.
+///
+/// # Errors
+/// [`LookupError`] if no source names a state directory.
+pub fn state_dir(flag: Option<PathBuf>) -> Result<PathBuf, LookupError> {
+    let variable = |name: &str| std::env::var_os(name);
+    LookupRequest { flag, variable, here: std::env::current_dir() }.seek()
 }
 
 /// Inputs for finding the state directory.
-pub(crate) struct LookupRequest<V> {
+struct LookupRequest<V> {
     /// Value of the flag `--state-dir`. The command-line parser also sets it from the variable `LONGHAUL_STATE_DIR`.
-    pub(crate) flag: Option<PathBuf>,
+    flag: Option<PathBuf>,
     /// Function that returns the value of an environment variable.
-    pub(crate) variable: V,
+    variable: V,
     /// Working directory, or the error if the working directory cannot be determined.
-    pub(crate) here: io::Result<PathBuf>,
+    here: io::Result<PathBuf>,
 }
 
 impl<V: Fn(&str) -> Option<OsString>> LookupRequest<V> {
@@ -42,7 +71,7 @@ impl<V: Fn(&str) -> Option<OsString>> LookupRequest<V> {
     /// 3. The nearest `.longhaul` in the working directory or a directory above it.
     /// 4. The configuration file of the user.
     /// 5. The default in `XDG_STATE_HOME` or `HOME`.
-    pub(crate) fn seek(self) -> Result<PathBuf, StateDirLookupError> {
+    fn seek(self) -> Result<PathBuf, LookupError> {
         let variable =
             |name: &str| (self.variable)(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let flag = self.flag.filter(|path| !path.as_os_str().is_empty());
@@ -58,8 +87,8 @@ impl<V: Fn(&str) -> Option<OsString>> LookupRequest<V> {
         if let Some(found) = self.here.as_deref().ok().and_then(project_state) {
             return Ok(found);
         }
-        if let Some(file) = config::user_file(&self.variable)
-            && let Some(path) = config::state_of_user_file(&file, variable("HOME").as_deref())?
+        if let Some(file) = user_file(&self.variable)
+            && let Some(path) = state_of_user_file(&file, variable("HOME").as_deref())?
         {
             return Ok(path);
         }
@@ -72,25 +101,25 @@ impl<V: Fn(&str) -> Option<OsString>> LookupRequest<V> {
 fn project_state(here: &Path) -> Option<PathBuf> {
     let me = rustix::process::geteuid().as_raw();
     here.ancestors()
-        .map(|directory| directory.join(config::PROJECT_STATE))
+        .map(|directory| directory.join(PROJECT_STATE))
         .find(|path| path.symlink_metadata().is_ok_and(|found| found.is_dir() && found.uid() == me))
 }
 
-fn default_path(variable: impl Fn(&str) -> Option<PathBuf>) -> Result<PathBuf, StateDirLookupError> {
+fn default_path(variable: impl Fn(&str) -> Option<PathBuf>) -> Result<PathBuf, LookupError> {
     let absolute = |name| variable(name).filter(|path: &PathBuf| path.is_absolute());
     absolute("XDG_STATE_HOME")
         .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
         .map(|base| base.join("longhaul"))
-        .ok_or(StateDirLookupError::NoHome)
+        .ok_or(LookupError::NoHome)
 }
 
-fn absolute(path: PathBuf, here: io::Result<PathBuf>) -> Result<PathBuf, StateDirLookupError> {
+fn absolute(path: PathBuf, here: io::Result<PathBuf>) -> Result<PathBuf, LookupError> {
     if path.is_absolute() {
         return Ok(path);
     }
     match here {
         Ok(here) => Ok(here.join(path)),
-        Err(source) => Err(StateDirLookupError::NoWorkingDirectory { source }),
+        Err(source) => Err(LookupError::NoWorkingDirectory { source }),
     }
 }
 
@@ -142,6 +171,6 @@ mod tests {
     #[test]
     fn without_a_home_the_place_is_unknown() {
         let seeker = LookupRequest { flag: None, variable: |_: &str| None, here: Ok(PathBuf::from("/")) };
-        assert!(matches!(seeker.seek(), Err(StateDirLookupError::NoHome)));
+        assert!(matches!(seeker.seek(), Err(LookupError::NoHome)));
     }
 }

@@ -1,5 +1,8 @@
 //! Location of the manager, and the function that starts a manager there.
 
+use crate::autostart::autostart;
+use crate::state_dir::SOCKET;
+use crate::user_file::configured_store;
 use longhaul_wire::api::Problem;
 use std::fmt;
 use std::io;
@@ -23,8 +26,22 @@ pub struct ManagerLocator {
 }
 
 impl ManagerLocator {
+    /// Returns the location of the manager of a state directory. If no manager answers there, a client starts the
+    /// program `manager`; with `None`, a client starts no manager.
+    #[must_use]
+    pub fn of(state_dir: PathBuf, manager: Option<PathBuf>) -> Self {
+        let served = state_dir.clone();
+        Self {
+            socket: state_dir.join(SOCKET),
+            store: configured_store(&state_dir, |name| std::env::var_os(name)),
+            autostart: manager.map(|program| -> Autostart { Box::new(move || autostart(&program, &served)) }),
+            state_dir,
+        }
+    }
+
     /// Returns a copy of this location that never starts a manager.
-    pub(crate) fn without_autostart(&self) -> Self {
+    #[must_use]
+    pub fn without_autostart(&self) -> Self {
         Self {
             socket: self.socket.clone(),
             state_dir: self.state_dir.clone(),
@@ -36,7 +53,7 @@ impl ManagerLocator {
 
 impl fmt::Debug for ManagerLocator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Place")
+        f.debug_struct("ManagerLocator")
             .field("socket", &self.socket)
             .field("state_dir", &self.state_dir)
             .field("autostart", &self.autostart.is_some())

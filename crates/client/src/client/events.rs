@@ -1,6 +1,6 @@
 //! Client side of a stream of server-sent events.
 
-use crate::failure::CliError;
+use crate::error::ClientError;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
@@ -9,17 +9,17 @@ const MAX_EVENT_LEN: usize = 4 * 1024 * 1024;
 
 /// One server-sent event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ServerEvent {
+pub struct ServerEvent {
     /// Cursor with which a reader continues after this event.
-    pub(crate) id: Option<String>,
+    pub id: Option<String>,
     /// Type of the event.
-    pub(crate) event: String,
+    pub event: String,
     /// Payload as JSON on one line.
-    pub(crate) data: String,
+    pub data: String,
 }
 
 /// Stream of server-sent events.
-pub(crate) struct EventStream {
+pub struct EventStream {
     body: Incoming,
     buffer: Vec<u8>,
     begun: ServerEvent,
@@ -34,7 +34,7 @@ impl EventStream {
     ///
     /// # Cancel safety
     /// Dropping the future loses no data.
-    pub(crate) async fn next(&mut self) -> Result<Option<ServerEvent>, CliError> {
+    pub async fn next(&mut self) -> Result<Option<ServerEvent>, ClientError> {
         loop {
             while let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.buffer.drain(..=end).collect();
@@ -43,7 +43,7 @@ impl EventStream {
                 }
             }
             if self.buffer.len() > MAX_EVENT_LEN {
-                return Err(CliError::Broken { why: "an event of the manager has no end".to_owned() });
+                return Err(ClientError::Broken { why: "an event of the manager has no end".to_owned() });
             }
             match self.body.frame().await {
                 None => return Ok(None),

@@ -1,18 +1,21 @@
 //! The command `longhaul version`, which prints the versions of this program and of a running manager.
 
-use longhaul_cli::{ManagerLocator, manager_version};
-use longhaul_wire::api::{PROTOCOL, Problem, VersionReply};
+use crate::dispatch::{VerbContext, version_of};
+use crate::exit_code::DONE;
+use crate::failure::CliError;
+use longhaul_client::{ClientError, ManagerLocator};
+use longhaul_wire::api::{PROTOCOL, VersionReply};
 use serde_json::json;
 
-/// The text to print. Also contains a problem if an incompatible program responds instead of a manager.
-pub(crate) type VersionReport = (String, Option<Box<Problem>>);
-
-/// Returns the versions of this program and of the running manager. Does not start a manager.
-pub(crate) fn version(place: &ManagerLocator, as_json: bool) -> VersionReport {
-    match manager_version(place) {
-        Ok(manager) => (text(place, as_json, VersionResponse::from(manager)), None),
-        Err(problem) => (text(place, as_json, VersionResponse::Other), Some(problem)),
-    }
+/// Prints the versions of this program and of the running manager. Does not start a manager.
+pub(crate) async fn version(context: &VerbContext, place: &ManagerLocator) -> Result<i32, CliError> {
+    let (answer, failure) = match version_of(place).await {
+        Ok(manager) => (VersionResponse::Manager(manager), None),
+        Err(CliError::Client(ClientError::Down { .. })) => (VersionResponse::Nobody, None),
+        Err(failure) => (VersionResponse::Other, Some(failure)),
+    };
+    context.console.print(&text(place, context.console.is_json(), answer))?;
+    failure.map_or(Ok(DONE), Err)
 }
 
 /// Result of the request for the manager's version.
@@ -20,12 +23,6 @@ enum VersionResponse {
     Manager(VersionReply),
     Nobody,
     Other,
-}
-
-impl From<Option<VersionReply>> for VersionResponse {
-    fn from(manager: Option<VersionReply>) -> Self {
-        manager.map_or(Self::Nobody, Self::Manager)
-    }
 }
 
 fn text(place: &ManagerLocator, as_json: bool, answer: VersionResponse) -> String {

@@ -1,4 +1,5 @@
 //! Simulated manager for tests. It sends prepared responses over a real socket.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by a panic")]
 
 use super::Client;
 use crate::manager_locator::ManagerLocator;
@@ -14,21 +15,36 @@ use tokio::task::LocalSet;
 
 /// Received request: method, path with query, and body.
 #[derive(Clone, Debug)]
-pub(crate) struct FakeRequest {
-    pub(crate) method: String,
-    pub(crate) path: String,
-    pub(crate) body: String,
+pub struct FakeRequest {
+    /// HTTP method.
+    pub method: String,
+    /// Path with query.
+    pub path: String,
+    /// Body of the request; empty if it has none.
+    pub body: String,
 }
 
 /// Response of the simulated manager to a request.
-pub(crate) enum FakeResponse {
+pub enum FakeResponse {
     /// HTTP status with a JSON body.
     Json(u16, serde_json::Value),
     /// A chunked stream of these byte strings, after which the connection is closed. A terminating chunk is sent only
     /// if `proper` is set.
-    Stream { pieces: Vec<Vec<u8>>, proper: bool },
+    Stream {
+        /// Chunks of the stream.
+        pieces: Vec<Vec<u8>>,
+        /// True if a terminating chunk is sent.
+        proper: bool,
+    },
     /// A chunked stream that sends `first` immediately, and `rest` as soon as `may_go_on` is true.
-    Held { first: Vec<u8>, may_go_on: Rc<Cell<bool>>, rest: Vec<u8> },
+    Held {
+        /// Bytes that are sent immediately.
+        first: Vec<u8>,
+        /// Set to true by the test to release the rest.
+        may_go_on: Rc<Cell<bool>>,
+        /// Bytes that are sent later.
+        rest: Vec<u8>,
+    },
     /// Raw bytes in place of an HTTP response.
     Raw(Vec<u8>),
     /// No response is ever sent.
@@ -36,14 +52,14 @@ pub(crate) enum FakeResponse {
 }
 
 /// Simulated manager for tests.
-pub(crate) struct FakeManager {
+pub struct FakeManager {
     top: TempDir,
     asked: Rc<RefCell<Vec<FakeRequest>>>,
 }
 
 impl FakeManager {
     /// Runs a test against a simulated manager that creates its responses with `answer`.
-    pub(crate) fn run<T, F, A>(answer: A, test: impl FnOnce(Rc<Self>) -> F) -> T
+    pub fn run<T, F, A>(answer: A, test: impl FnOnce(Rc<Self>) -> F) -> T
     where
         F: Future<Output = T>,
         A: Fn(&FakeRequest) -> FakeResponse + 'static,
@@ -60,7 +76,9 @@ impl FakeManager {
         })
     }
 
-    pub(crate) fn client(&self) -> Client {
+    /// Creates a client of this manager, with a time limit of 10 s for each request.
+    #[must_use]
+    pub fn client(&self) -> Client {
         Client::new(ManagerLocator {
             socket: self.top.path().join("longhaul.sock"),
             state_dir: self.top.path().to_owned(),
@@ -71,23 +89,23 @@ impl FakeManager {
     }
 
     /// Returns all requests received so far, each as text in the form `METHOD path`.
-    pub(crate) fn asked(&self) -> Vec<String> {
+    pub fn asked(&self) -> Vec<String> {
         self.asked.borrow().iter().map(|asked| format!("{} {}", asked.method, asked.path)).collect()
     }
 
     /// Returns the bodies of all requests received so far.
-    pub(crate) fn bodies(&self) -> Vec<String> {
+    pub fn bodies(&self) -> Vec<String> {
         self.asked.borrow().iter().map(|asked| asked.body.clone()).collect()
     }
 }
 
 /// Returns a response that contains one process.
-pub(crate) fn process(process: &ProcessView) -> FakeResponse {
+pub fn process(process: &ProcessView) -> FakeResponse {
     FakeResponse::Json(200, serde_json::to_value(process).unwrap())
 }
 
 /// Returns an error response with this HTTP status and error code.
-pub(crate) fn problem(status: u16, slug: &str) -> FakeResponse {
+pub fn problem(status: u16, slug: &str) -> FakeResponse {
     FakeResponse::Json(
         status,
         serde_json::json!({"type": slug, "title": format!("it is {slug}"), "status": status}),
@@ -95,7 +113,7 @@ pub(crate) fn problem(status: u16, slug: &str) -> FakeResponse {
 }
 
 /// Encodes output frames. Each element consists of kind, offset and bytes.
-pub(crate) fn frames(frames: &[(FrameKind, u64, &[u8])]) -> Vec<u8> {
+pub fn frames(frames: &[(FrameKind, u64, &[u8])]) -> Vec<u8> {
     let mut out = Vec::new();
     for (kind, offset, bytes) in frames {
         OutputFrame { kind: *kind, offset: *offset, at: 0, bytes: bytes.to_vec() }.encode(&mut out);
@@ -104,13 +122,13 @@ pub(crate) fn frames(frames: &[(FrameKind, u64, &[u8])]) -> Vec<u8> {
 }
 
 /// Returns a response that sends a complete output stream in one chunk.
-pub(crate) fn output(all: &[(FrameKind, u64, &[u8])]) -> FakeResponse {
+pub fn output(all: &[(FrameKind, u64, &[u8])]) -> FakeResponse {
     FakeResponse::Stream { pieces: vec![frames(all)], proper: true }
 }
 
 /// Waits until the condition is true. This function has no time limit of its own; the time limit of the whole test
 /// applies.
-pub(crate) async fn until(holds: impl Fn() -> bool) {
+pub async fn until(holds: impl Fn() -> bool) {
     while !holds() {
         tokio::task::yield_now().await;
     }

@@ -1,10 +1,6 @@
 //! The state directory, which contains all files of a manager and is accessible only to the manager's user.
 
-mod private;
-
-pub use private::PrivateError;
-pub(crate) use private::PrivateFileStamp;
-
+use longhaul_wire::api::Problem;
 use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::io;
@@ -14,13 +10,13 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 /// File name of the main socket, inside the state directory.
-pub(crate) const SOCKET: &str = "longhaul.sock";
+pub const SOCKET: &str = "longhaul.sock";
 /// File name of the socket for agents, inside the state directory.
-pub(crate) const MCP_SOCKET: &str = "mcp.sock";
+pub const MCP_SOCKET: &str = "mcp.sock";
 /// File name of the list of the manager's network addresses, with one URL per line.
-pub(crate) const LISTEN: &str = "listen";
+pub const LISTEN: &str = "listen";
 /// File name of the log that a manager writes if a client started the manager.
-pub(crate) const LOG: &str = "manager.log";
+pub const LOG: &str = "manager.log";
 
 /// An open state directory.
 ///
@@ -138,7 +134,7 @@ impl StateDir {
     ///
     /// # Errors
     /// [`StateDirError`] if the directory cannot be used.
-    pub(crate) fn check(&self) -> Result<(), StateDirError> {
+    pub fn check(&self) -> Result<(), StateDirError> {
         let path = || self.path.clone();
         let stat = rustix::fs::fstat(&self.descriptor)
             .map_err(|errno| StateDirError::Open { path: path(), source: errno.into() })?;
@@ -177,7 +173,10 @@ impl StateDir {
     }
 
     /// Like [`listen`](Self::listen), but for the socket with the given file name.
-    pub(crate) fn listen_at(&self, name: &str) -> io::Result<UnixListener> {
+    ///
+    /// # Errors
+    /// The error of the operating system.
+    pub fn listen_at(&self, name: &str) -> io::Result<UnixListener> {
         self.remove_socket_at(name)?;
         let listener = UnixListener::bind(self.short(name))?;
         rustix::fs::chmodat(&self.descriptor, name, Mode::RUSR | Mode::WUSR, AtFlags::empty())?;
@@ -193,7 +192,10 @@ impl StateDir {
     }
 
     /// Like [`remove_socket`](Self::remove_socket), but for the socket with the given file name.
-    pub(crate) fn remove_socket_at(&self, name: &str) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// The error of the operating system, or an error if the path is not a socket.
+    pub fn remove_socket_at(&self, name: &str) -> io::Result<()> {
         match rustix::fs::statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Socket => {
                 Ok(rustix::fs::unlinkat(&self.descriptor, name, AtFlags::empty())?)
@@ -215,6 +217,15 @@ impl StateDir {
         UnixStream::connect(self.short(SOCKET))
     }
 
+    /// Returns the number of bytes on the disk that this user may still write.
+    ///
+    /// # Errors
+    /// The error of the operating system.
+    pub fn free_bytes(&self) -> io::Result<u64> {
+        let disk = rustix::fs::fstatvfs(self)?;
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
     /// Returns a short path to a file in the state directory. A long path would not fit into a socket address, which
     /// can hold at most 107 bytes.
     fn short(&self, name: &str) -> PathBuf {
@@ -229,6 +240,18 @@ impl AsFd for StateDir {
 }
 
 impl StateDirError {
+    /// Returns the error in the form that all interfaces show.
+    #[must_use]
+    pub fn problem(&self) -> Problem {
+        Problem {
+            slug: "state_dir_unusable".to_owned(),
+            title: self.to_string(),
+            detail: Some(self.why()),
+            help: Some(self.help()),
+            ..Problem::default()
+        }
+    }
+
     /// Returns the reason for the error.
     #[must_use]
     pub fn why(&self) -> String {

@@ -1,6 +1,6 @@
 //! Small private files in the state directory, which only the user who owns them can read.
 
-use crate::state_dir::StateDir;
+use longhaul_client::StateDir;
 use longhaul_failpoint::failpoint;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -62,10 +62,25 @@ pub enum PrivateError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PrivateFileStamp([u64; 5]);
 
-impl StateDir {
+/// Private files in a state directory.
+pub(crate) trait PrivateFiles {
     /// Reads a private file. Returns `None` if the file does not exist.
-    pub(crate) fn read_private(&self, name: &str) -> Result<Option<String>, PrivateError> {
-        let path = || self.path.join(name);
+    fn read_private(&self, name: &str) -> Result<Option<String>, PrivateError>;
+
+    /// Writes a private file atomically. If `replace` is false, an existing file is left unchanged.
+    fn write_private(&self, name: &str, text: &str, replace: bool) -> Result<(), PrivateError>;
+
+    /// Removes a file if it exists.
+    fn remove_private(&self, name: &str) -> io::Result<()>;
+
+    /// Returns the metadata from which a caller can detect a change of the file. Returns `None` if the file does not
+    /// exist.
+    fn stamp(&self, name: &str) -> Option<PrivateFileStamp>;
+}
+
+impl PrivateFiles for StateDir {
+    fn read_private(&self, name: &str) -> Result<Option<String>, PrivateError> {
+        let path = || self.path().join(name);
         let failed = |source: io::Error| PrivateError::Failed { path: path(), tried: "read", source };
         // NONBLOCK is set because opening a named pipe would block without it.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
@@ -92,51 +107,23 @@ impl StateDir {
         Ok(Some(text))
     }
 
-    /// Writes a private file atomically. If `replace` is false, an existing file is left unchanged.
-    pub(crate) fn write_private(&self, name: &str, text: &str, replace: bool) -> Result<(), PrivateError> {
-        let written = self.written(name, text, replace);
+    fn write_private(&self, name: &str, text: &str, replace: bool) -> Result<(), PrivateError> {
+        let written = write(self, name, text, replace);
         written.map_err(|source| PrivateError::Failed {
-            path: self.path.join(name),
+            path: self.path().join(name),
             tried: "written",
             source,
         })
     }
 
-    fn written(&self, name: &str, text: &str, replace: bool) -> io::Result<()> {
-        let draft = format!(".{name}.{}", std::process::id());
-        self.remove_private(&draft)?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut file = File::from(rustix::fs::openat(self, &draft, flags, Mode::RUSR | Mode::WUSR)?);
-        failpoint!("app.private.write")?;
-        file.write_all(text.as_bytes())?;
-        failpoint!("app.private.sync")?;
-        file.sync_all()?;
-        failpoint!("app.private.rename")?;
-        if replace {
-            rustix::fs::renameat(self, &draft, self, name)?;
-        } else {
-            let linked = rustix::fs::linkat(self, &draft, self, name, AtFlags::empty());
-            self.remove_private(&draft)?;
-            match linked {
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(errno) => return Err(errno.into()),
-            }
-        }
-        failpoint!("app.private.directory")?;
-        Ok(rustix::fs::fsync(self)?)
-    }
-
-    /// Removes a file if it exists.
-    pub(crate) fn remove_private(&self, name: &str) -> io::Result<()> {
+    fn remove_private(&self, name: &str) -> io::Result<()> {
         match rustix::fs::unlinkat(self, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(errno) => Err(errno.into()),
         }
     }
 
-    /// Returns the metadata from which a caller can detect a change of the file. Returns `None` if the file does not
-    /// exist.
-    pub(crate) fn stamp(&self, name: &str) -> Option<PrivateFileStamp> {
+    fn stamp(&self, name: &str) -> Option<PrivateFileStamp> {
         let stat = rustix::fs::statat(self, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
         let time = |seconds: i64, nanos: u64| seconds.cast_unsigned().wrapping_mul(1_000_000_000) + nanos;
         Some(PrivateFileStamp([
@@ -147,6 +134,30 @@ impl StateDir {
             time(stat.st_ctime, stat.st_ctime_nsec),
         ]))
     }
+}
+
+fn write(state: &StateDir, name: &str, text: &str, replace: bool) -> io::Result<()> {
+    let draft = format!(".{name}.{}", std::process::id());
+    state.remove_private(&draft)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut file = File::from(rustix::fs::openat(state, &draft, flags, Mode::RUSR | Mode::WUSR)?);
+    failpoint!("app.private.write")?;
+    file.write_all(text.as_bytes())?;
+    failpoint!("app.private.sync")?;
+    file.sync_all()?;
+    failpoint!("app.private.rename")?;
+    if replace {
+        rustix::fs::renameat(state, &draft, state, name)?;
+    } else {
+        let linked = rustix::fs::linkat(state, &draft, state, name, AtFlags::empty());
+        state.remove_private(&draft)?;
+        match linked {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    failpoint!("app.private.directory")?;
+    Ok(rustix::fs::fsync(state)?)
 }
 
 impl PrivateError {

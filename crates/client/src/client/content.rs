@@ -1,11 +1,11 @@
 //! Reads the content of an artifact from the manager.
 
-use crate::failure::CliError;
+use crate::error::ClientError;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes, Incoming};
 
 /// Content of an artifact, which the manager sends in parts.
-pub(crate) struct ContentStream {
+pub struct ContentStream {
     body: Incoming,
 }
 
@@ -15,7 +15,7 @@ impl ContentStream {
     }
 
     /// Returns the next part. Returns `None` at the end of the content. A lost connection is an error.
-    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, CliError> {
+    pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
         while !self.body.is_end_stream() {
             let Some(part) = self.body.frame().await else { return Ok(None) };
             match part.map_err(super::broken)?.into_data() {

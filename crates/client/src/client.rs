@@ -7,12 +7,12 @@ mod path;
 mod socket;
 mod stopped;
 
-pub(crate) use content::ContentStream;
-pub(crate) use events::{EventStream, ServerEvent};
-pub(crate) use frames::FrameStream;
-pub(crate) use path::RequestPath;
+pub use content::ContentStream;
+pub use events::{EventStream, ServerEvent};
+pub use frames::FrameStream;
+pub use path::RequestPath;
 
-use crate::failure::CliError;
+use crate::error::ClientError;
 use crate::manager_locator::{Autostart, ManagerLocator, StartError};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -41,7 +41,7 @@ const STEP: Duration = Duration::from_millis(10);
 const MAX_QUOTE_LEN: usize = 200;
 
 /// Client of the manager at one socket.
-pub(crate) struct Client {
+pub struct Client {
     socket: PathBuf,
     state_dir: PathBuf,
     autostart: Option<Autostart>,
@@ -54,7 +54,7 @@ pub(crate) struct Client {
 
 impl Client {
     /// Creates a client. The client starts a manager when needed if `place` contains a function that starts one.
-    pub(crate) fn new(place: ManagerLocator) -> Self {
+    pub fn new(place: ManagerLocator) -> Self {
         Self {
             socket: place.socket,
             state_dir: place.state_dir,
@@ -67,91 +67,91 @@ impl Client {
 
     /// Sets the function that prints why a response is late.
     #[must_use]
-    pub(crate) const fn with_explanations(mut self, explain: fn(&str)) -> Self {
+    pub const fn with_explanations(mut self, explain: fn(&str)) -> Self {
         self.explain = Some(explain);
         self
     }
 
     /// Sets the time limit of ordinary requests.
     #[must_use]
-    pub(crate) const fn with_time_limit(mut self, time_limit: Duration) -> Self {
+    pub const fn with_time_limit(mut self, time_limit: Duration) -> Self {
         self.time_limit = time_limit;
         self
     }
 
     /// Returns the path of the manager's socket.
-    pub(crate) fn socket(&self) -> &std::path::Path {
+    pub fn socket(&self) -> &std::path::Path {
         &self.socket
     }
 
     /// Sends a GET request with the usual time limit.
-    pub(crate) async fn fetch<T: DeserializeOwned>(&self, path: &RequestPath) -> Result<T, CliError> {
+    pub async fn fetch<T: DeserializeOwned>(&self, path: &RequestPath) -> Result<T, ClientError> {
         self.ask(Method::GET, path, None, Some(self.time_limit)).await
     }
 
     /// Sends a GET request whose response the manager may delay on purpose. The client waits for `time_limit` plus the
     /// usual time limit; `None` means no limit.
-    pub(crate) async fn fetch_slowly<T: DeserializeOwned>(
+    pub async fn fetch_slowly<T: DeserializeOwned>(
         &self,
         path: &RequestPath,
         time_limit: Option<Duration>,
-    ) -> Result<T, CliError> {
+    ) -> Result<T, ClientError> {
         let time_limit = time_limit.map(|time_limit| time_limit.saturating_add(self.time_limit));
         self.ask(Method::GET, path, None, time_limit).await
     }
 
     /// Sends a POST request with the usual time limit.
-    pub(crate) async fn send<B: Serialize, T: DeserializeOwned>(
+    pub async fn send<B: Serialize, T: DeserializeOwned>(
         &self,
         path: &RequestPath,
         body: &B,
-    ) -> Result<T, CliError> {
+    ) -> Result<T, ClientError> {
         self.ask(Method::POST, path, Some(encoded(body)?), Some(self.time_limit)).await
     }
 
     /// Sends a POST request without a time limit.
-    pub(crate) async fn send_slowly<B: Serialize, T: DeserializeOwned>(
+    pub async fn send_slowly<B: Serialize, T: DeserializeOwned>(
         &self,
         path: &RequestPath,
         body: &B,
-    ) -> Result<T, CliError> {
+    ) -> Result<T, ClientError> {
         self.ask(Method::POST, path, Some(encoded(body)?), None).await
     }
 
     /// Sends a PATCH request with the usual time limit.
-    pub(crate) async fn amend<B: Serialize, T: DeserializeOwned>(
+    pub async fn amend<B: Serialize, T: DeserializeOwned>(
         &self,
         path: &RequestPath,
         body: &B,
-    ) -> Result<T, CliError> {
+    ) -> Result<T, ClientError> {
         self.ask(Method::PATCH, path, Some(encoded(body)?), Some(self.time_limit)).await
     }
 
     /// Sends a DELETE request with the usual time limit.
-    pub(crate) async fn remove<T: DeserializeOwned>(&self, path: &RequestPath) -> Result<T, CliError> {
+    pub async fn remove<T: DeserializeOwned>(&self, path: &RequestPath) -> Result<T, ClientError> {
         self.ask(Method::DELETE, path, None, Some(self.time_limit)).await
     }
 
     /// Opens a stream of output frames.
-    pub(crate) async fn stream(&self, path: &RequestPath) -> Result<FrameStream, CliError> {
+    pub async fn stream(&self, path: &RequestPath) -> Result<FrameStream, ClientError> {
         let answer = self.answer(Method::GET, path, None, Some(self.time_limit)).await?;
         Ok(FrameStream::new(answer.into_body()))
     }
 
     /// Opens the content of an artifact.
-    pub(crate) async fn content(&self, path: &RequestPath) -> Result<ContentStream, CliError> {
+    pub async fn content(&self, path: &RequestPath) -> Result<ContentStream, ClientError> {
         let answer = self.answer(Method::GET, path, None, Some(self.time_limit)).await?;
         Ok(ContentStream::new(answer.into_body()))
     }
 
     /// Opens a stream of server-sent events.
-    pub(crate) async fn events(&self, path: &RequestPath) -> Result<EventStream, CliError> {
+    pub async fn events(&self, path: &RequestPath) -> Result<EventStream, ClientError> {
         let answer = self.answer(Method::GET, path, None, Some(self.time_limit)).await?;
         Ok(EventStream::new(answer.into_body()))
     }
 
     /// Connects to the manager's socket with this file name, which lies in the directory of the main socket.
-    pub(crate) async fn connect_beside(&self, name: &str) -> Result<tokio::net::UnixStream, CliError> {
+    pub async fn connect_beside(&self, name: &str) -> Result<tokio::net::UnixStream, ClientError> {
         self.connect_to(&self.socket.with_file_name(name)).await
     }
 
@@ -161,10 +161,10 @@ impl Client {
         path: &RequestPath,
         body: Option<Bytes>,
         time_limit: Option<Duration>,
-    ) -> Result<T, CliError> {
+    ) -> Result<T, ClientError> {
         let answer = self.answer(method, path, body, time_limit).await?;
         let bytes = self.within(time_limit, whole(answer.into_body())).await?;
-        serde_json::from_slice(&bytes).map_err(|error| CliError::Broken {
+        serde_json::from_slice(&bytes).map_err(|error| ClientError::Broken {
             why: format!("the reply of the manager cannot be decoded: {error}"),
         })
     }
@@ -176,7 +176,7 @@ impl Client {
         path: &RequestPath,
         body: Option<Bytes>,
         time_limit: Option<Duration>,
-    ) -> Result<Response<Incoming>, CliError> {
+    ) -> Result<Response<Incoming>, ClientError> {
         let is_question = method == Method::GET;
         let request = request(method, path, body)?;
         let answer = self.within(time_limit, async {
@@ -195,12 +195,12 @@ impl Client {
     /// Sends a GET request. Sends it again if the manager closes the connection without a response, because a manager
     /// that was killed may still accept connections for a moment. Repeating a GET request is safe because it changes
     /// nothing.
-    async fn send_get(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, CliError> {
+    async fn send_get(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, ClientError> {
         let until = Instant::now() + DISCONNECT_TIMEOUT;
         loop {
             match self.exchange(request.clone()).await {
                 // A client that may not start another manager does not retry, but returns this error immediately.
-                Err(CliError::Broken { .. }) if self.autostart.is_some() && Instant::now() < until => {
+                Err(ClientError::Broken { .. }) if self.autostart.is_some() && Instant::now() < until => {
                     sleep(STEP).await;
                 }
                 outcome => return outcome,
@@ -208,7 +208,7 @@ impl Client {
         }
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, CliError> {
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, ClientError> {
         let stream = self.connect().await?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(hyper_util::rt::TokioIo::new(stream))
@@ -218,7 +218,11 @@ impl Client {
         drop(tokio::spawn(connection));
         sender.send_request(request).await.map_err(|error| {
             // A response that is not HTTP means that the program at the socket is not a manager.
-            if error.is_parse() { CliError::Stranger { socket: self.socket.clone() } } else { broken(error) }
+            if error.is_parse() {
+                ClientError::Stranger { socket: self.socket.clone() }
+            } else {
+                broken(error)
+            }
         })
     }
 
@@ -227,8 +231,8 @@ impl Client {
     async fn within<T>(
         &self,
         time_limit: Option<Duration>,
-        answer: impl Future<Output = Result<T, CliError>>,
-    ) -> Result<T, CliError> {
+        answer: impl Future<Output = Result<T, ClientError>>,
+    ) -> Result<T, ClientError> {
         let mut answer = pin!(answer);
         let first = time_limit.map_or(SILENCE, |time_limit| time_limit.min(SILENCE));
         if let Ok(answer) = timeout(first, &mut answer).await {
@@ -243,7 +247,7 @@ impl Client {
             None => answer.await,
             Some(time_limit) => {
                 timeout(time_limit.saturating_sub(first), answer).await.unwrap_or_else(|_| {
-                    Err(CliError::Silent { waited: time_limit, stopped: self.stopped_manager() })
+                    Err(ClientError::Silent { waited: time_limit, stopped: self.stopped_manager() })
                 })
             }
         }
@@ -253,17 +257,17 @@ impl Client {
         Some(self.manager.load(Ordering::Relaxed)).filter(|pid| stopped::is_stopped(*pid))
     }
 
-    async fn connect(&self) -> Result<tokio::net::UnixStream, CliError> {
+    async fn connect(&self) -> Result<tokio::net::UnixStream, ClientError> {
         self.connect_to(&self.socket).await
     }
 
-    async fn connect_to(&self, at: &std::path::Path) -> Result<tokio::net::UnixStream, CliError> {
+    async fn connect_to(&self, at: &std::path::Path) -> Result<tokio::net::UnixStream, ClientError> {
         let source = match socket::connect(at).await {
             Ok(stream) => return Ok(self.noted(stream)),
             Err(source) => source,
         };
         if source.kind() == std::io::ErrorKind::PermissionDenied {
-            return Err(CliError::Forbidden { socket: at.to_owned(), source });
+            return Err(ClientError::Forbidden { socket: at.to_owned(), source });
         }
         let start = self.autostart.as_ref();
         let Some(start) = start.filter(|_| socket::means_no_listener(source.kind())) else {
@@ -271,7 +275,7 @@ impl Client {
         };
         match start() {
             Ok(()) => {}
-            Err(StartError::Refused { problem }) => return Err(CliError::Problem { problem }),
+            Err(StartError::Refused { problem }) => return Err(ClientError::Problem { problem }),
             Err(error) => return Err(self.down(source, Some(error))),
         }
         let stream = socket::connect(at).await.map_err(|source| self.down(source, None))?;
@@ -285,16 +289,16 @@ impl Client {
         stream
     }
 
-    fn down(&self, source: std::io::Error, started: Option<StartError>) -> CliError {
-        CliError::Down { socket: self.socket.clone(), state_dir: self.state_dir.clone(), started, source }
+    fn down(&self, source: std::io::Error, started: Option<StartError>) -> ClientError {
+        ClientError::Down { socket: self.socket.clone(), state_dir: self.state_dir.clone(), started, source }
     }
 
-    fn check_protocol(&self, answer: &Response<Incoming>) -> Result<(), CliError> {
+    fn check_protocol(&self, answer: &Response<Incoming>) -> Result<(), ClientError> {
         let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
         match header(PROTOCOL_HEADER) {
-            None => Err(CliError::Stranger { socket: self.socket.clone() }),
+            None => Err(ClientError::Stranger { socket: self.socket.clone() }),
             Some(theirs) if theirs.parse() == Ok(PROTOCOL) => Ok(()),
-            Some(theirs) => Err(CliError::Protocol {
+            Some(theirs) => Err(ClientError::Protocol {
                 theirs: theirs.to_owned(),
                 manager: header("longhaul-version").map(str::to_owned),
             }),
@@ -302,19 +306,15 @@ impl Client {
     }
 }
 
-fn encoded<B: Serialize>(body: &B) -> Result<Bytes, CliError> {
-    serde_json::to_vec(body).map(Bytes::from).map_err(|error| CliError::Usage {
-        what: "the request cannot be encoded as JSON".to_owned(),
-        why: Some(error.to_string()),
-        help: "leave out values that cannot be represented in JSON".to_owned(),
-    })
+fn encoded<B: Serialize>(body: &B) -> Result<Bytes, ClientError> {
+    serde_json::to_vec(body).map(Bytes::from).map_err(|source| ClientError::NotJson { source })
 }
 
 fn request(
     method: Method,
     path: &RequestPath,
     body: Option<Bytes>,
-) -> Result<Request<Full<Bytes>>, CliError> {
+) -> Result<Request<Full<Bytes>>, ClientError> {
     let mut request = Request::builder()
         .method(method)
         .uri(path.as_str())
@@ -324,18 +324,16 @@ fn request(
     if body.is_some() {
         request = request.header(CONTENT_TYPE, "application/json");
     }
-    request.body(Full::new(body.unwrap_or_default())).map_err(|error| CliError::Usage {
-        what: format!("{:?} is not a valid name or id", path.as_str()),
-        why: Some(error.to_string()),
-        help: "longhaul status -a      lists all processes".to_owned(),
-    })
+    request
+        .body(Full::new(body.unwrap_or_default()))
+        .map_err(|error| ClientError::InvalidPath { path: path.as_str().to_owned(), why: error.to_string() })
 }
 
-async fn whole(body: Incoming) -> Result<Bytes, CliError> {
+async fn whole(body: Incoming) -> Result<Bytes, ClientError> {
     Ok(body.collect().await.map_err(broken)?.to_bytes())
 }
 
-fn refusal(status: StatusCode, body: &[u8]) -> CliError {
+fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
     let problem: Option<Problem> = serde_json::from_slice(body).ok();
     let mut problem = problem.filter(|problem| !problem.slug.is_empty()).unwrap_or_else(|| Problem {
         slug: "internal".to_owned(),
@@ -345,18 +343,18 @@ fn refusal(status: StatusCode, body: &[u8]) -> CliError {
         ..Problem::default()
     });
     problem.status = status.as_u16();
-    CliError::from(problem)
+    ClientError::from(problem)
 }
 
-fn broken(error: hyper::Error) -> CliError {
+fn broken(error: hyper::Error) -> ClientError {
     let why = match std::error::Error::source(&error) {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
     };
-    CliError::Broken { why }
+    ClientError::Broken { why }
 }
 
-#[cfg(test)]
-pub(crate) mod fake;
+#[cfg(any(test, feature = "fake"))]
+pub mod fake;
 #[cfg(test)]
 mod tests;

@@ -4,24 +4,24 @@ use std::fmt::Write;
 
 /// Path of an HTTP request with its query. All inserted values are percent-encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RequestPath {
+pub struct RequestPath {
     text: String,
     has_query: bool,
 }
 
 impl RequestPath {
     /// Returns the request path of the process list.
-    pub(crate) fn processes() -> Self {
+    pub fn processes() -> Self {
         Self::of("/v1/processes")
     }
 
     /// Returns the request path of one process.
-    pub(crate) fn process(reference: &str) -> Self {
+    pub fn process(reference: &str) -> Self {
         Self::processes().below(reference)
     }
 
     /// Returns the request path of a resource below one process, such as its output or an action on it.
-    pub(crate) fn process_part(reference: &str, part: &str) -> Self {
+    pub fn process_part(reference: &str, part: &str) -> Self {
         let mut path = Self::process(reference);
         path.text.push('/');
         path.text.push_str(part);
@@ -29,49 +29,49 @@ impl RequestPath {
     }
 
     /// Returns the request path of the content of an artifact.
-    pub(crate) fn artifact(reference: &str, file: &str) -> Self {
+    pub fn artifact(reference: &str, file: &str) -> Self {
         file.split('/').fold(Self::process_part(reference, "artifacts"), Self::below)
     }
 
     /// Returns the request path of the long poll that waits for changes of processes.
-    pub(crate) fn wait() -> Self {
+    pub fn wait() -> Self {
         Self::of("/v1/wait")
     }
 
     /// Returns the request path of the event stream.
-    pub(crate) fn events() -> Self {
+    pub fn events() -> Self {
         Self::of("/v1/events")
     }
 
     /// Returns the request path of a session's completions.
-    pub(crate) fn notices(session: &str) -> Self {
+    pub fn notices(session: &str) -> Self {
         let mut path = Self::of("/v1/sessions").below(session);
         path.text.push_str("/completions");
         path
     }
 
     /// Returns the request path of the queue list.
-    pub(crate) fn queues() -> Self {
+    pub fn queues() -> Self {
         Self::of("/v1/queues")
     }
 
     /// Returns the request path of one queue.
-    pub(crate) fn queue(key: &str) -> Self {
+    pub fn queue(key: &str) -> Self {
         Self::queues().below(key)
     }
 
     /// Returns the request path of the node list.
-    pub(crate) fn nodes() -> Self {
+    pub fn nodes() -> Self {
         Self::of("/v1/nodes")
     }
 
     /// Returns the request path of one node.
-    pub(crate) fn node(id: &str) -> Self {
+    pub fn node(id: &str) -> Self {
         Self::nodes().below(id)
     }
 
     /// Returns the request path of an action on one node.
-    pub(crate) fn node_part(id: &str, part: &str) -> Self {
+    pub fn node_part(id: &str, part: &str) -> Self {
         let mut path = Self::node(id);
         path.text.push('/');
         path.text.push_str(part);
@@ -79,50 +79,50 @@ impl RequestPath {
     }
 
     /// Returns the request path of the session list.
-    pub(crate) fn sessions() -> Self {
+    pub fn sessions() -> Self {
         Self::of("/v1/sessions")
     }
 
     /// Returns the request path of the action that ends a session.
-    pub(crate) fn session_end(session: &str) -> Self {
+    pub fn session_end(session: &str) -> Self {
         let mut path = Self::sessions().below(session);
         path.text.push_str("/end");
         path
     }
 
     /// Returns the request path of the action that cancels all processes on one level.
-    pub(crate) fn cancel_level() -> Self {
+    pub fn cancel_level() -> Self {
         Self::of("/v1/cancel")
     }
 
     /// Returns the request path of the process statistics.
-    pub(crate) fn stats() -> Self {
+    pub fn stats() -> Self {
         Self::of("/v1/stats")
     }
 
     /// Returns the request path of the action that deletes ended processes and their output.
-    pub(crate) fn prune() -> Self {
+    pub fn prune() -> Self {
         Self::of("/v1/prune")
     }
 
     /// Returns the request path of the action that deletes all records.
-    pub(crate) fn clear() -> Self {
+    pub fn clear() -> Self {
         Self::of("/v1/reset")
     }
 
     /// Returns the request path of the action that runs interrupted processes again.
-    pub(crate) fn restart_interrupted() -> Self {
+    pub fn restart_interrupted() -> Self {
         Self::of("/v1/restart-interrupted")
     }
 
     /// Returns the request path of the manager's version.
-    pub(crate) fn version() -> Self {
+    pub fn version() -> Self {
         Self::of("/v1/version")
     }
 
     /// Adds a parameter to the query.
     #[must_use]
-    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+    pub fn with(mut self, name: &str, value: &str) -> Self {
         self.text.push(if self.has_query { '&' } else { '?' });
         self.has_query = true;
         self.text.push_str(name);
@@ -133,14 +133,16 @@ impl RequestPath {
 
     /// Adds a parameter to the query if `value` is not `None`.
     #[must_use]
-    pub(crate) fn with_some<T: ToString>(self, name: &str, value: Option<T>) -> Self {
+    pub fn with_some<T: ToString>(self, name: &str, value: Option<T>) -> Self {
         match value {
             Some(value) => self.with(name, &value.to_string()),
             None => self,
         }
     }
 
-    pub(crate) fn as_str(&self) -> &str {
+    /// Returns the path and the query as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
         &self.text
     }
 

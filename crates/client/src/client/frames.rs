@@ -1,6 +1,6 @@
 //! Client side of a stream of output frames.
 
-use crate::failure::CliError;
+use crate::error::ClientError;
 use http_body_util::BodyExt;
 use hyper::body::{Bytes, Incoming};
 use longhaul_wire::output::{FrameKind, OutputFrame};
@@ -10,7 +10,7 @@ use longhaul_wire::output::{FrameKind, OutputFrame};
 const CHUNK_SIZE: usize = 16 * 1024;
 
 /// Stream of output frames.
-pub(crate) struct FrameStream {
+pub struct FrameStream {
     body: Incoming,
     chunk: Bytes,
     buffer: Vec<u8>,
@@ -26,13 +26,13 @@ impl FrameStream {
     ///
     /// # Cancel safety
     /// Dropping the future loses no data.
-    pub(crate) async fn next(&mut self) -> Result<Option<OutputFrame>, CliError> {
+    pub async fn next(&mut self) -> Result<Option<OutputFrame>, ClientError> {
         loop {
             if self.over {
                 return Ok(None);
             }
             let taken = OutputFrame::take(&mut self.buffer)
-                .map_err(|error| CliError::Broken { why: error.to_string() })?;
+                .map_err(|error| ClientError::Broken { why: error.to_string() })?;
             if let Some(frame) = taken {
                 self.over = frame.kind == FrameKind::End;
                 return Ok(Some(frame));
@@ -45,10 +45,10 @@ impl FrameStream {
         }
     }
 
-    async fn read(&mut self) -> Result<Bytes, CliError> {
+    async fn read(&mut self) -> Result<Bytes, ClientError> {
         loop {
             let Some(part) = self.body.frame().await else {
-                return Err(CliError::Broken { why: "the stream of output ended early".to_owned() });
+                return Err(ClientError::Broken { why: "the stream of output ended early".to_owned() });
             };
             match part.map_err(super::broken)?.into_data() {
                 Ok(data) if data.is_empty() => {}
