@@ -28,22 +28,25 @@ pub(crate) enum StreamFormat {
 impl StreamFormat {
     /// Returns the format that `?format=` or `Accept` requests. The default is lines of JSON.
     pub(crate) fn asked(query: &QueryString, headers: &HeaderMap) -> Result<Self, ApiError> {
+        Ok(Self::requested(query, headers)?.unwrap_or(Self::Ndjson))
+    }
+
+    /// Returns the format that `?format=` or `Accept` requests. Returns `None` if they request neither format.
+    pub(crate) fn requested(query: &QueryString, headers: &HeaderMap) -> Result<Option<Self>, ApiError> {
         match query.text("format") {
-            Some("sse") => return Ok(Self::Sse),
-            Some("ndjson") => return Ok(Self::Ndjson),
+            Some("sse") => return Ok(Some(Self::Sse)),
+            Some("ndjson") => return Ok(Some(Self::Ndjson)),
             Some(word) => {
                 return Err(ApiError::unreadable("format", word, &"the value must be sse or ndjson"));
             }
             None => {}
         }
-        let mut accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-        let wants_events = accepted.any(|list| {
-            list.split(',').any(|one| {
-                let kind = one.split(';').next().unwrap_or_default();
-                kind.trim().eq_ignore_ascii_case("text/event-stream")
-            })
-        });
-        Ok(if wants_events { Self::Sse } else { Self::Ndjson })
+        let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let mut kinds = accepted.flat_map(|list| list.split(',')).filter_map(|one| one.split(';').next());
+        Ok(kinds.find_map(|kind| {
+            let formats = [Self::Sse, Self::Ndjson];
+            formats.into_iter().find(|format| kind.trim().eq_ignore_ascii_case(format.media_type()))
+        }))
     }
 
     const fn media_type(self) -> &'static str {

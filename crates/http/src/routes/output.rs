@@ -5,6 +5,7 @@ use crate::error_response::ErrorResponse;
 use crate::query::QueryString;
 use crate::reference::PathReference;
 use crate::route::{ParameterLocation, Route};
+use crate::stream::{StreamFormat, streamed};
 use axum::body::{Body, Bytes};
 use axum::http::HeaderMap;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -22,16 +23,20 @@ use serde_json::json;
 use std::collections::BTreeMap;
 
 mod frames;
+mod text_items;
 
 /// Maximum number of output bytes in one read. A slow reader occupies this amount of memory.
 const PIECE: u32 = 128 * 1024;
-const PARAMETERS: &[&str] = &["from", "lines", "since", "since_ms", "stream", "attempt", "follow"];
+/// Formats of the response: frames, or text.
+const MEDIA: &[&str] = &[MEDIA_TYPE, "text/event-stream", "application/x-ndjson"];
+const PARAMETERS: &[&str] = &["from", "lines", "since", "since_ms", "stream", "attempt", "follow", "format"];
 
 /// Description of the frame format for authors of clients.
 const ABOUT: &str = "Frames, ending with an end frame. A frame is a header of 25 bytes and its data. Header: kind \
                      (1 byte: 1 stdout, 2 stderr, 3 gap, 4 end, 5 note), offset (u64), steady time in milliseconds \
-                     (i64), length of the data (u32), 4 zero bytes; numbers are little-endian. `read_output` \
-                     returns output as JSON";
+                     (i64), length of the data (u32), 4 zero bytes; numbers are little-endian. With \
+                     `format`, each item has the fields `event` (stdout, stderr, gap, note, end), `next` (the offset \
+                     at which the output continues) and `text`";
 
 pub(crate) fn entries() -> Vec<Route> {
     let whole = |limit: u64| json!({ "type": "integer", "minimum": 0, "maximum": limit });
@@ -75,7 +80,19 @@ pub(crate) fn entries() -> Vec<Route> {
                 "Continue with new output as it is written",
                 json!({ "type": "boolean" }),
             )
-            .answers_raw(200, ABOUT, &[MEDIA_TYPE]),
+            .parameter(
+                ParameterLocation::Query,
+                "format",
+                "Text instead of frames: server-sent events or lines of JSON; same as the header Accept",
+                json!({ "type": "string", "enum": ["sse", "ndjson"] }),
+            )
+            .parameter(
+                ParameterLocation::Header,
+                "last-event-id",
+                "Same as `from`, and takes precedence over it",
+                json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX }),
+            )
+            .answers_raw(200, ABOUT, MEDIA),
     ]
 }
 
@@ -90,6 +107,7 @@ async fn output(
     query: QueryString,
 ) -> Result<Response, ErrorResponse> {
     query.only(PARAMETERS)?;
+    let format = StreamFormat::requested(&query, &headers)?;
     let id = api.engine.find(&reference).await?;
     let stored = api.engine.process(id).await?;
     if stored.process.spec.command().is_none() {
@@ -99,8 +117,8 @@ async fn output(
             .into());
     }
     let mut reader = PageStream::new(api, &stored, &query)?;
-    reader.wants_notes = headers.contains_key(NOTES_HEADER);
-    let begin = reader.begin(&query)?;
+    reader.wants_notes = format.is_some() || headers.contains_key(NOTES_HEADER);
+    let begin = reader.begin(&query, &headers)?;
     let is_there = reader.open_remote(&stored, begin).await?;
     if !is_there {
         reader.position = reader.offset(begin).await?;
@@ -131,6 +149,9 @@ async fn output(
         };
         Ok::<_, ApiError>(piece.map(|piece| (piece, (reader, None))))
     });
+    if let Some(format) = format {
+        return Ok(streamed(format, text_items::items(pieces)));
+    }
     let head = [(CONTENT_TYPE, MEDIA_TYPE), (CACHE_CONTROL, "no-store")];
     Ok((head, Body::from_stream(pieces)).into_response())
 }
@@ -192,7 +213,19 @@ impl PageStream {
     }
 
     /// Returns the start position from the query: an offset, a number of lines before the end, or a time.
-    fn begin(&self, query: &QueryString) -> Result<ReadFrom, ApiError> {
+    ///
+    /// The header `Last-Event-ID` takes precedence, because a reconnecting client repeats its first URL and adds the
+    /// header.
+    fn begin(&self, query: &QueryString, headers: &HeaderMap) -> Result<ReadFrom, ApiError> {
+        let last = headers
+            .get("last-event-id")
+            .and_then(|value| value.to_str().ok())
+            .filter(|text| !text.is_empty());
+        if let Some(text) = last {
+            let not_offset =
+                |_| ApiError::invalid("Last-Event-ID", "the header is not an offset of the output");
+            return text.parse().map(ReadFrom::From).map_err(not_offset);
+        }
         Ok(if let Some(from) = query.read::<u64>("from")? {
             ReadFrom::From(from)
         } else if let Some(lines) = query.read::<u32>("lines")? {

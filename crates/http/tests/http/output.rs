@@ -16,6 +16,32 @@ async fn output_comes_in_frames_and_ends_with_an_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn output_is_text_if_events_or_lines_are_requested() {
+    let world = World::new().await;
+    let id = world.launch("echo hello world").await;
+    world.pass(millis(10)).await;
+    let path = format!("/v1/processes/{id}/output");
+    let text = async |path: &str, headers: &[(&str, &str)]| {
+        let answer = world.ask_with("GET", path, headers, axum::body::Body::empty()).await;
+        String::from_utf8(answer.bytes).unwrap()
+    };
+    let events = text(&path, &[("accept", "text/event-stream")]).await;
+    let stdout =
+        "id: 12\nevent: stdout\ndata: {\"event\":\"stdout\",\"next\":12,\"text\":\"hello world\\n\"}\n\n";
+    let end = "id: 12\nevent: end\ndata: {\"event\":\"end\",\"next\":12}\n\n";
+    assert_eq!(events, format!("retry: 1000\n\n{stdout}{end}"));
+    let resumed = text(&format!("{path}?format=ndjson&from=2"), &[("last-event-id", "6")]).await;
+    assert_eq!(
+        resumed,
+        "{\"event\":\"stdout\",\"next\":12,\"text\":\"world\\n\"}\n{\"event\":\"end\",\"next\":12}\n"
+    );
+    assert_eq!(
+        world.ask_with("GET", &path, &[("last-event-id", "x")], axum::body::Body::empty()).await.status,
+        400
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn removed_output_is_reported_and_missing_output_is_empty() {
     let world = World::new().await;
     let (spoke, silent) = (world.launch("echo hello").await, world.launch("exit 0").await);
