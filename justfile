@@ -34,6 +34,10 @@ deny:
 man DIR:
     cargo run -p longhaul-cli --example man -- {{ DIR }}
 
+# Counts the lines of code of the product, for each crate.
+lines *ARGS:
+    scripts/lines {{ ARGS }}
+
 # Measures the product.
 bench *ARGS:
     cargo build --release --workspace --bins
