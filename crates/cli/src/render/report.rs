@@ -3,7 +3,7 @@
 mod markdown;
 
 use super::amount::bytes;
-use super::detail::{fact_line, facts, heading, next_steps, step_lines};
+use super::detail::{fact_line, facts, has_failed_tests, heading, next_steps, step_lines};
 use super::line::short;
 use super::moment::RenderTime;
 use super::queue::why_facts;
@@ -18,6 +18,8 @@ const FACTS: &[&str] = &[
     "why",
     "error",
     "error at",
+    "port",
+    "result",
     "tests",
     "warning",
     "conditions",
@@ -98,13 +100,9 @@ impl ProcessReport {
 
     fn steps(&self) -> Vec<(String, &'static str)> {
         let mut steps = next_steps(&self.process);
-        let failed = self.process.tests.as_ref().map_or(0, |tests| tests.failed.saturating_add(tests.errors));
-        if failed > 0 {
+        if has_failed_tests(&self.process) && ParsedStatus::of(&self.process).is_ended() {
             let id = short(&self.process.id);
-            steps.insert(0, (format!("longhaul tests {id}"), "show what failed"));
-            if ParsedStatus::of(&self.process).is_ended() {
-                steps.push((format!("longhaul rerun-failed {id}"), "run only the failed tests"));
-            }
+            steps.push((format!("longhaul rerun-failed {id}"), "run only the failed tests"));
         }
         if !self.artifacts.files.is_empty() {
             steps.push((format!("longhaul artifacts {}", short(&self.process.id)), "list its artifacts"));

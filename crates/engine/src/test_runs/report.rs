@@ -82,9 +82,11 @@ pub(super) fn first_error_of(summary: &TestSummary) -> Option<FirstError> {
         file: first.file.clone(),
         line: first.line,
         column: None,
-        on_stdout: true,
+        has_place: false,
+        on_stdout: false,
         offset: 0,
         detail: first.trace.as_deref().map(|trace| cut(trace, MAX_DETAIL_LEN)),
+        port_holder: None,
     })
 }
 
@@ -129,7 +131,8 @@ mod tests {
             Some("AssertionError: wrong user (a.py::test_a) and 2 more")
         );
         assert_eq!(message(&[("t", None, "")]).as_deref(), Some("the test t failed"));
-        assert_eq!(first_error_of(&summary(&[first])).unwrap().detail.as_deref(), Some("the trace"));
+        let error = first_error_of(&summary(&[first])).unwrap();
+        assert_eq!((error.detail.as_deref(), error.has_place), (Some("the trace"), false));
     }
 
     #[test]
