@@ -106,6 +106,11 @@ impl Metrics {
         self.inner.detection_deadline_ms.store(millis, Ordering::Relaxed);
     }
 
+    /// Returns the maximum time between the exit of a command and its record that does not count as late.
+    pub(crate) fn detection_deadline(&self) -> Duration {
+        Duration::from_millis(self.inner.detection_deadline_ms.load(Ordering::Relaxed))
+    }
+
     /// Returns the number of exits that this manager recorded later than the deadline.
     #[must_use]
     pub fn late_detections(&self) -> u64 {
@@ -115,8 +120,7 @@ impl Metrics {
     /// Counts the time between an exit and its record, and logs a late record.
     fn detected(&self, id: ProcessId, delay: Duration) {
         self.tally().detection.take(delay);
-        let deadline = Duration::from_millis(self.inner.detection_deadline_ms.load(Ordering::Relaxed));
-        if delay > deadline {
+        if delay > self.detection_deadline() {
             self.inner.late_detections.fetch_add(1, Ordering::Relaxed);
             let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
             tracing::warn!(%id, delay_ms, "the exit of a command was recorded later than detection.deadline");

@@ -11,7 +11,7 @@ pub struct ArtifactList {
     pub skipped: Vec<SkippedArtifact>,
     /// Number of further skipped files that the list does not name.
     pub more_skipped: u64,
-    /// Patterns that matched no file.
+    /// Patterns that matched no file. Empty if the working directory was not searched completely.
     pub unmatched: Vec<String>,
     /// Reason why the working directory was not searched completely; `None` if it was.
     pub problem: Option<ArtifactProblem>,
@@ -37,6 +37,8 @@ pub struct Artifact {
     /// True if the file has not changed since the start of the attempt, which means that another program wrote the
     /// file.
     pub is_unchanged: bool,
+    /// True if the file changed while it was copied, so that the copy may mix old and new content.
+    pub has_changed_during_copy: bool,
 }
 
 /// A file that matches a pattern but was not copied.

@@ -152,7 +152,7 @@ impl ActionKind {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Progress => "progress",
+            Self::Progress => "report the progress of",
             Self::ReportOutcome => "report the outcome of",
             Self::Complete => "complete",
             Self::Fail => "fail",

@@ -63,7 +63,7 @@ pub use ending::{
     Interruption, LimitMechanism, StartFailure, StartStage, StopCause, TreeUsage, Usage,
 };
 pub use event::{Event, Fact};
-pub use first_error::FirstError;
+pub use first_error::{FirstError, PortHolder};
 pub use id::{
     ActionSeq, AgentId, AgentType, AttemptNo, Capability, Epoch, InvalidText, LaunchKey, Level, MAX_NAME_LEN,
     NodeId, OpId, PolicyVersion, Priority, ProcessId, ProcessName, ProjectName, Revision, Seq, SessionId,

@@ -9,7 +9,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Progress(u16);
 
-/// The error for a progress value that is infinite or not a number.
+/// The error for a progress value that is below 0 or above 100 percent, or not a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("progress must be a number from 0 to 100")]
 pub struct InvalidProgress;
@@ -20,20 +20,20 @@ impl Progress {
     /// Progress of 100 percent.
     pub const DONE: Self = Self(10_000);
 
-    /// Converts a percentage. Values below 0 become 0, and values above 100 become 100.
+    /// Converts a percentage.
     ///
     /// # Errors
-    /// [`InvalidProgress`] if `percent` is infinite or not a number.
+    /// [`InvalidProgress`] if `percent` is below 0 or above 100, or not a number.
     pub fn from_percent(percent: f64) -> Result<Self, InvalidProgress> {
-        if !percent.is_finite() {
+        if !(0.0..=100.0).contains(&percent) {
             return Err(InvalidProgress);
         }
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "clamped to 0..=10000 before"
+            reason = "checked to be from 0 to 10000 before"
         )]
-        Ok(Self((percent.clamp(0.0, 100.0) * 100.0).round() as u16))
+        Ok(Self((percent * 100.0).round() as u16))
     }
 
     /// Converts hundredths of a percent, the unit in which stores write progress. Values above 10,000 become 10,000.
@@ -93,8 +93,11 @@ impl EtaSource {
 /// A progress report of a worker, or progress that longhaul found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProgressReport {
-    /// Current progress; `None` leaves the last value unchanged.
+    /// Current progress; `None` leaves the last value unchanged. Progress that is lower than the last value is ignored,
+    /// unless a new phase begins.
     pub progress: Option<Progress>,
+    /// True if the source reports that a new phase begins.
+    pub is_new_phase: bool,
     /// Current stage; `None` leaves the last value unchanged.
     pub stage: Option<Stage>,
     /// Remaining time that the worker estimates. It takes precedence over the estimate that is derived from the
@@ -154,19 +157,20 @@ impl LiveStats {
     /// Returns the live stats after a report that was made at `now`.
     #[must_use]
     pub fn reported(&self, now: Timestamp, report: &ProgressReport) -> Self {
+        let progress = self.accepted_progress(report);
         Self {
-            progress: report.progress.or(self.progress),
-            progress_source: if report.progress.is_some() { report.source } else { self.progress_source },
+            progress: progress.or(self.progress),
+            progress_source: if progress.is_some() { report.source } else { self.progress_source },
             stage: report.stage.clone().or_else(|| self.stage.clone()),
             last_heartbeat: match report.source {
                 ProgressSource::Worker => Some(now),
                 ProgressSource::Output | ProgressSource::History => self.last_heartbeat,
             },
-            progress_rate: match report.progress {
+            progress_rate: match progress {
                 Some(progress) => Some(ProgressRate::after(self.progress_rate, now, progress)),
                 None => self.progress_rate,
             },
-            reported_eta: match (report.eta, report.progress) {
+            reported_eta: match (report.eta, progress) {
                 (Some(remaining), _) => Some(ReportedEta { at: now, remaining, source: report.source }),
                 (None, Some(_)) => None,
                 (None, None) => self.reported_eta,
@@ -175,6 +179,21 @@ impl LiveStats {
             tests: report.tests.or(self.tests),
             reports_input: self.reports_input || report.reports_input,
         }
+    }
+
+    /// Returns the progress in a report, unless it is lower than before and no new phase begins.
+    ///
+    /// A new phase begins with a report that says so or that names another stage, after a phase that was complete, and
+    /// when another source takes over.
+    fn accepted_progress(&self, report: &ProgressReport) -> Option<Progress> {
+        let progress = report.progress?;
+        let Some(before) = self.progress.filter(|before| progress < *before) else { return Some(progress) };
+        let has_other_stage = report.stage.is_some() && report.stage != self.stage;
+        let begins_phase = report.is_new_phase
+            || has_other_stage
+            || before == Progress::DONE
+            || report.source != self.progress_source;
+        begins_phase.then_some(progress)
     }
 
     /// Returns the estimated remaining time and the basis of the estimate.
@@ -209,7 +228,7 @@ impl LiveStats {
             ProgressSource::History => has_own_report || self.progress.is_some(),
         };
         !is_outranked
-            && ((report.progress.is_some() && report.progress != self.progress)
+            && (self.accepted_progress(report).is_some_and(|progress| Some(progress) != self.progress)
                 || (report.stage.is_some() && report.stage != self.stage)
                 || report.eta.is_some_and(|eta| self.is_other_eta(now, eta, report.source))
                 || (report.reports_input && !self.reports_input))
@@ -280,8 +299,35 @@ mod tests {
     fn no_number_is_no_progress() {
         assert_eq!(Progress::from_percent(f64::NAN), Err(InvalidProgress));
         assert_eq!(Progress::from_percent(f64::INFINITY), Err(InvalidProgress));
-        assert_eq!(Progress::from_percent(-3.0), Ok(Progress::NONE));
-        assert_eq!(Progress::from_percent(1e300), Ok(Progress::DONE));
+        for percent in [-3.0, -0.001, 100.001, 101.0, 1e300] {
+            assert_eq!(Progress::from_percent(percent), Err(InvalidProgress), "{percent}");
+        }
+        for (percent, progress) in [(0.0, Progress::NONE), (-0.0, Progress::NONE), (100.0, Progress::DONE)] {
+            assert_eq!(Progress::from_percent(percent), Ok(progress), "{percent}");
+        }
+    }
+
+    #[test]
+    fn progress_goes_back_only_with_a_new_phase() {
+        let now = Timestamp(0);
+        let staged = |percent, stage: &str| ProgressReport { stage: Stage::new(stage).ok(), ..at(percent) };
+        let from_output = |percent| ProgressReport { source: ProgressSource::Output, ..at(percent) };
+        let begun = |percent| ProgressReport { is_new_phase: true, ..at(percent) };
+        for (reports, expected) in [
+            (vec![at(50.0), at(40.0)], 50.0),
+            (vec![staged(50.0, "copy"), staged(40.0, "copy")], 50.0),
+            (vec![staged(50.0, "copy"), staged(40.0, "check")], 40.0),
+            (vec![at(50.0), begun(40.0)], 40.0),
+            (vec![at(100.0), at(5.0)], 5.0),
+            (vec![from_output(50.0), from_output(40.0)], 50.0),
+            (vec![from_output(50.0), at(40.0)], 40.0),
+        ] {
+            let kept = reports.iter().fold(LiveStats::default(), |known, report| known.reported(now, report));
+            assert_eq!(kept.progress, at(expected).progress, "{reports:?}");
+        }
+        let known = LiveStats::default().reported(now, &at(50.0));
+        assert!(!known.is_changed_by(now, &at(40.0)));
+        assert_eq!(known.reported(Timestamp(7), &at(40.0)).last_heartbeat, Some(Timestamp(7)));
     }
 
     #[test]
@@ -299,7 +345,7 @@ mod tests {
         let live_stats = LiveStats::default()
             .reported(Timestamp(0), &at(10.0))
             .reported(Timestamp(5_000), &at(60.0))
-            .reported(Timestamp(6_000), &at(5.0));
+            .reported(Timestamp(6_000), &ProgressReport { is_new_phase: true, ..at(5.0) });
         assert_eq!(live_stats.eta(Timestamp(6_000)), None);
         let live_stats = live_stats.reported(Timestamp(10_000), &at(25.0));
         assert_eq!(live_stats.eta(Timestamp(10_000)), Some((Duration::from_secs(15), Advance)));
@@ -345,7 +391,8 @@ mod tests {
         let reported = printed.reported(now, &worker);
         let lower = ProgressReport { source: ProgressSource::Output, ..at(20.0) };
         assert!(!reported.is_changed_by(now, &lower));
-        assert!(printed.is_changed_by(now, &lower), "a new phase of the output");
+        assert!(!printed.is_changed_by(now, &lower));
+        assert!(printed.is_changed_by(now, &ProgressReport { is_new_phase: true, ..lower }));
         let staged = unknown.reported(
             now,
             &ProgressReport { eta: Some(Duration::from_secs(5)), ..ProgressReport::default() },

@@ -1,8 +1,8 @@
 //! The search for the first error in the output of a failed command.
 
 use crate::engine::EngineShared;
-use longhaul_domain::{Deadline, ExitStatus, FirstError, Observation, ProcessId};
-use longhaul_insight::failure::{Analyzer, Finding, RuleSet, Stream, primary};
+use longhaul_domain::{Deadline, ExitStatus, FirstError, Observation, PortHolder, ProcessId};
+use longhaul_insight::failure::{Analyzer, Finding, PORT_IN_USE, RuleSet, Stream, named_port, primary};
 use longhaul_ports::{AttemptKey, OutputRead, OutputSource};
 use std::time::Duration;
 
@@ -32,7 +32,10 @@ impl EngineShared {
             && let Observation::Exited { attempt, exit } = &mut observation
         {
             let key = AttemptKey { id, attempt: *attempt };
-            let search = self.first_error(key).await;
+            let mut search = self.first_error(key).await;
+            if let Some(error) = &mut search.error {
+                error.port_holder = self.port_holder(error).await;
+            }
             exit.first_error = search.error.map(Box::new);
             exit.circumstances.search_incomplete = !search.is_complete;
             if !search.is_complete {
@@ -40,6 +43,20 @@ impl EngineShared {
             }
         }
         observation
+    }
+
+    /// Returns the process that listens on the port of an error, if the error says that this port is in use.
+    async fn port_holder(&self, error: &FirstError) -> Option<PortHolder> {
+        if error.kind != PORT_IN_USE {
+            return None;
+        }
+        let port = named_port(&error.message).or_else(|| named_port(error.detail.as_deref()?))?;
+        let clock = &self.parts.clock;
+        tokio::select! {
+            biased;
+            holder = self.parts.spawner.port_holder(port) => holder,
+            () = clock.sleep_until(Deadline::Awake(clock.awake().plus(SEARCH_TIMEOUT))) => None,
+        }
     }
 
     /// Returns the error that explains the failure best. The end of the output is searched first, because most commands
@@ -124,8 +141,10 @@ fn first_error_of(finding: &Finding) -> FirstError {
         file: finding.file.clone(),
         line: finding.line,
         column: finding.column,
+        has_place: true,
         on_stdout: finding.stream == Stream::Stdout,
         offset: finding.offset,
         detail: finding.detail.clone(),
+        port_holder: None,
     }
 }

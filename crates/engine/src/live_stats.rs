@@ -78,7 +78,8 @@ impl EngineShared {
             }
             let before = kept.live_stats.progress;
             kept.live_stats = kept.live_stats.reported(now, report);
-            advance = report.progress.filter(|progress| before != Some(*progress));
+            advance =
+                report.progress.and(kept.live_stats.progress).filter(|progress| before != Some(*progress));
             kept.author = author;
             kept.dirty = true;
             kept.written.plus(INTERVAL)

@@ -243,9 +243,8 @@ fn add_first_error(observation: &mut Observation, first_error: Option<FirstError
         return;
     }
     if let (Observation::Exited { exit, .. }, Some(error)) = (observation, first_error) {
-        let known = exit.first_error.as_deref();
-        let offset = known.map_or(error.offset, |known| known.offset);
-        let on_stdout = known.map_or(error.on_stdout, |known| known.on_stdout);
-        exit.first_error = Some(Box::new(FirstError { offset, on_stdout, ..error }));
+        let known = exit.first_error.as_deref().unwrap_or(&error);
+        let (has_place, on_stdout, offset) = (known.has_place, known.on_stdout, known.offset);
+        exit.first_error = Some(Box::new(FirstError { has_place, on_stdout, offset, ..error }));
     }
 }

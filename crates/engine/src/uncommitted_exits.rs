@@ -1,10 +1,11 @@
 //! Observed ends of attempts that cannot be committed yet.
 
-use crate::engine::EngineShared;
-use longhaul_domain::{AttemptNo, Input, Observation, ProcessId};
+use crate::engine::{Engine, EngineShared};
+use longhaul_domain::{AttemptNo, Input, Observation, ProcessId, Timestamp};
 use longhaul_ports::StoredProcess;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Processes whose end was observed but is not committed yet. Their records still show them as live.
 #[derive(Debug, Default)]
@@ -36,12 +37,28 @@ impl UncommittedExits {
         self.ended().contains_key(&id)
     }
 
+    /// Returns the number of exits that happened more than `deadline` ago.
+    fn count_overdue(&self, now: Timestamp, deadline: Duration) -> usize {
+        let is_overdue = |seen: &Observation| matches!(seen, Observation::Exited { exit, .. } if exit.at.plus(deadline) < now);
+        self.ended().values().filter(|(_, seen)| is_overdue(seen)).count()
+    }
+
     fn of(&self, id: ProcessId) -> Option<(AttemptNo, Observation)> {
         self.ended().get(&id).cloned()
     }
 
     fn ended(&self) -> MutexGuard<'_, HashMap<ProcessId, (AttemptNo, Observation)>> {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Engine {
+    /// Returns the number of exits that happened more than `deadline` ago and are not in the store yet, because the
+    /// store does not accept them.
+    #[must_use]
+    pub fn unrecorded_exits(&self, deadline: Duration) -> u64 {
+        let overdue = self.core.unrecorded.count_overdue(self.now(), deadline);
+        u64::try_from(overdue).unwrap_or(u64::MAX)
     }
 }
 

@@ -3,8 +3,8 @@
 use crate::TreeSnapshot;
 use async_trait::async_trait;
 use longhaul_domain::{
-    AttemptNo, Capabilities, CommandSpec, Observation, ProcessId, Signal, SignalTarget, StartFailure,
-    StopCause, Timestamp, TreeUsage,
+    AttemptNo, Capabilities, CommandSpec, Observation, PortHolder, ProcessId, Signal, SignalTarget,
+    StartFailure, StopCause, Timestamp, TreeUsage,
 };
 use std::fmt::Debug;
 
@@ -96,6 +96,13 @@ pub trait Spawner: Debug + Send + Sync + 'static {
     async fn write_input(&self, key: AttemptKey, bytes: Vec<u8>, close: bool) -> Result<usize, SpawnError> {
         let _ = (bytes, close);
         Err(SpawnError::Unsupported { key, what: "a pipe as standard input" })
+    }
+
+    /// Returns the process that listens on a TCP port of this machine. Returns `None` if no process does, if it cannot be
+    /// determined, or if several processes listen on different addresses.
+    async fn port_holder(&self, port: u16) -> Option<PortHolder> {
+        let _ = port;
+        None
     }
 
     /// Publishes the end of this node's lease to every [leased](StartRequest::leased) attempt, and returns when all of

@@ -17,10 +17,13 @@ pub trait TestFiles: Debug + Send + Sync + 'static {
     fn path(&self, key: AttemptKey, name: &str) -> Option<String>;
 
     /// Removes the content of a file after `from` bytes, and appends `bytes`. Creates the file if `from` is 0 and the
-    /// file does not exist.
+    /// file does not exist. The last space of the disk remains free for records. After an error, the file does not
+    /// contain a part of `bytes`.
     ///
     /// # Errors
-    /// [`TestFileError::Missing`] if the attempt has no directory, [`TestFileError::Failed`] on other failures.
+    /// - [`TestFileError::Missing`] if the attempt has no directory.
+    /// - [`TestFileError::DiskFull`] if the disk has no space for `bytes`.
+    /// - [`TestFileError::Failed`] on other failures.
     async fn write(
         &self,
         key: AttemptKey,
@@ -124,6 +127,14 @@ pub enum TestFileError {
     #[error("attempt {} of process {} has no file {name:?}", key.attempt, key.id)]
     Missing {
         /// Attempt whose file was accessed.
+        key: AttemptKey,
+        /// Name of the file.
+        name: String,
+    },
+    /// The disk has no space for the file of an attempt.
+    #[error("the file {name:?} of attempt {} of process {} was not written, because the disk is full", key.attempt, key.id)]
+    DiskFull {
+        /// Attempt whose file was written.
         key: AttemptKey,
         /// Name of the file.
         name: String,

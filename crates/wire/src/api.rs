@@ -38,8 +38,8 @@ pub use output::{
 };
 pub use problem::Problem;
 pub use process::{
-    ExitView, FirstErrorView, LimitsView, PendingView, ProcessView, StartFailureView, TokensView,
-    TreeUsageView, UsageView, status_words,
+    ExitView, FirstErrorView, LimitsView, PendingView, PortHolderView, ProcessView, StartFailureView,
+    TokensView, TreeUsageView, UsageView, status_words,
 };
 pub use query::{ListRequest, StatsRequest, WaitRequest};
 pub use queue::{HoldView, QueueListing, QueueRequest, QueueView, SlotsRequest};

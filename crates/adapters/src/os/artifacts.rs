@@ -150,11 +150,7 @@ fn collect(attempt: &AttemptDirectory, path: &Path, request: &ArtifactRequest) -
     let draft = open_directory(attempt, DRAFT)?;
     mkdirat(&draft, FILES, Mode::RWXU)?;
     let list = match SourceDirectory::open(attempt, &request.directory) {
-        Err(problem) => ArtifactList {
-            unmatched: request.patterns.iter().map(ToString::to_string).collect(),
-            problem: Some(problem),
-            ..ArtifactList::default()
-        },
+        Err(problem) => ArtifactList { problem: Some(problem), ..ArtifactList::default() },
         Ok(source) => {
             let found = ArtifactSearch::new(&request.patterns, source.begun_at(), deadline).run(&source);
             ArtifactCopier::new(&source, open_directory(&draft, FILES)?, request.limits, deadline).run(found)

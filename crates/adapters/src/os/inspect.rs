@@ -26,6 +26,7 @@ use files::{OpenFile, PipeId};
 use idle::IdleFingerprint;
 use longhaul_ports::{MAX_MEMBERS, TreeSnapshot};
 use longhaul_shim::ProcessStat;
+pub(super) use ports::port_holder;
 use scan::TreeScan;
 use sleeping::WaitChannel;
 use std::path::Path;

@@ -4,7 +4,7 @@ use super::attempt_mark;
 use super::attempts::Attempts;
 use super::cgroups::{self, Cgroups};
 use super::input::InputError;
-use super::inspect::CachedSnapshot;
+use super::inspect::{self, CachedSnapshot};
 use super::launch::TakeoverSpec;
 use super::lease::LeaseNoteWriter;
 use super::nested;
@@ -13,7 +13,7 @@ use super::prober::OsProber;
 use super::reaper::Reaper;
 use super::watch::{AttemptRequest, AttemptWatch, PendingSignal, WatchBegin};
 use async_trait::async_trait;
-use longhaul_domain::{Capabilities, CommandSpec, Signal, SignalTarget, TreeUsage};
+use longhaul_domain::{Capabilities, CommandSpec, PortHolder, Signal, SignalTarget, TreeUsage};
 use longhaul_ports::{
     Adopted, AttemptKey, LeaseEnd, SpawnError, Spawner, SpawnerEvent, StartRequest, StopRequest, TreeSnapshot,
 };
@@ -206,6 +206,10 @@ impl Spawner for OsSpawner {
         let (answer, usage) = oneshot::channel();
         self.ask(key, AttemptRequest::Usage(answer))?;
         Self::answered(key, usage, USAGE_TIMEOUT).await
+    }
+
+    async fn port_holder(&self, port: u16) -> Option<PortHolder> {
+        tokio::task::spawn_blocking(move || inspect::port_holder(port)).await.ok().flatten()
     }
 
     async fn inspect(&self, key: AttemptKey) -> Result<TreeSnapshot, SpawnError> {

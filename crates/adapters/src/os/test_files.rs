@@ -8,7 +8,7 @@ mod search;
 use super::attempts::Attempts;
 use async_trait::async_trait;
 use longhaul_ports::{AttemptKey, FilePart, FoundReports, TestFileError, TestFiles};
-use longhaul_shim::AttemptDirectory;
+use longhaul_shim::{AttemptDirectory, leave_headroom};
 use rustix::fs::{Mode, OFlags, openat, renameat};
 use rustix::io::Errno;
 use std::fs::File;
@@ -17,6 +17,9 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
+
+/// Number of bytes that are written between two checks of the free disk space.
+const PIECE_LEN: usize = 64 << 10;
 
 /// Stores the files of test runs in the attempt directories.
 #[derive(Debug)]
@@ -51,6 +54,9 @@ impl OsTestFiles {
             if error.kind() == io::ErrorKind::NotFound {
                 return TestFileError::Missing { key, name };
             }
+            if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+                return TestFileError::DiskFull { key, name };
+            }
             TestFileError::Failed { key, name, tried, source: Box::new(error) }
         })
     }
@@ -73,7 +79,10 @@ impl TestFiles for OsTestFiles {
             let flags = if from == 0 { OFlags::CREATE } else { OFlags::empty() };
             let file = open_regular(directory, name, OFlags::WRONLY | flags)?;
             file.set_len(from)?;
-            file.write_all_at(&bytes, from)
+            append(&file, from, &bytes).inspect_err(|_failed| {
+                // If this fails too, only the space of a part of the bytes remains in use.
+                let _ = file.set_len(from);
+            })
         })
         .await
     }
@@ -133,6 +142,17 @@ fn open_regular(directory: impl AsFd, name: &str, flags: OFlags) -> io::Result<F
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
     Ok(file)
+}
+
+/// Writes bytes at the end of a file, but leaves the last space of the disk to records.
+fn append(file: &File, from: u64, bytes: &[u8]) -> io::Result<()> {
+    let mut at = from;
+    for piece in bytes.chunks(PIECE_LEN) {
+        leave_headroom(file)?;
+        file.write_all_at(piece, at)?;
+        at = at.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+    }
+    Ok(())
 }
 
 fn read_part(file: &File, from: u64, limit: u32) -> io::Result<FilePart> {

@@ -127,20 +127,15 @@ impl Api {
     }
 }
 
-/// Ends reported work. A second report of the same ending changes nothing and is logged, because two reporters may be
-/// working on the same process, or one reporter repeats its report.
+/// Ends reported work. A second report of the same ending changes nothing. The engine logs it, because two reporters may
+/// be working on the same process, or one reporter repeats its report.
 async fn end_report(
     engine: &Engine,
     id: ProcessId,
     action: Action,
     expected: Option<Revision>,
 ) -> Result<ActionReply, ApiError> {
-    let reply = ask(engine, id, action, expected).await?;
-    if !reply.changed {
-        let status = reply.process.status.as_str();
-        tracing::warn!(%id, status, "the end of reported work was reported again; the report changed nothing");
-    }
-    Ok(reply)
+    ask(engine, id, action, expected).await
 }
 
 fn error_text(text: String) -> Result<String, ApiError> {

@@ -22,6 +22,10 @@ impl Api {
         };
         let uses = uses(engine, &scope).await?;
         let view = stats(&engine.stats(&scope).await?, &uses, engine.now());
-        Ok(StatsView { late_detections: self.metrics.late_detections(), ..view })
+        Ok(StatsView {
+            late_detections: self.metrics.late_detections(),
+            unrecorded_exits: engine.unrecorded_exits(self.metrics.detection_deadline()),
+            ..view
+        })
     }
 }

@@ -32,6 +32,7 @@ pub(crate) fn add_artifacts(view: &mut ArtifactsView, list: ArtifactList) {
             bytes: file.bytes,
             modified_at: rfc3339(file.modified_at),
             unchanged: file.is_unchanged,
+            changed_while_copied: file.has_changed_during_copy,
         })
         .collect();
     view.skipped = list

@@ -11,8 +11,8 @@ use longhaul_domain::{
 };
 use longhaul_engine::ports::{ListeningPort, StoredProcess};
 use longhaul_wire::api::{
-    ExitView, FirstErrorView, HolderView, LimitsView, ListeningPortView, PendingView, ProcessView,
-    StartFailureView, TokensView, TreeUsageView, UsageView,
+    ExitView, FirstErrorView, HolderView, LimitsView, ListeningPortView, PendingView, PortHolderView,
+    ProcessView, StartFailureView, TokensView, TreeUsageView, UsageView,
 };
 use std::time::Duration;
 
@@ -292,9 +292,14 @@ pub(crate) fn first_error(error: &FirstError) -> FirstErrorView {
         file: error.file.clone(),
         line: error.line,
         column: error.column,
-        stream: if error.on_stdout { "stdout" } else { "stderr" }.to_owned(),
-        offset: error.offset,
+        stream: error.has_place.then(|| if error.on_stdout { "stdout" } else { "stderr" }.to_owned()),
+        offset: error.has_place.then_some(error.offset),
         detail: error.detail.clone(),
+        port_holder: error.port_holder.as_ref().map(|holder| PortHolderView {
+            port: holder.port,
+            pid: holder.pid,
+            name: holder.name.clone(),
+        }),
     }
 }
 

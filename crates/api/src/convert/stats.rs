@@ -82,6 +82,7 @@ pub(crate) fn stats(stats: &ProcessStats, uses: &[LiveUsage], now: Timestamp) ->
         damaged: stats.damaged.iter().map(ToString::to_string).collect(),
         tree_unverified: stats.unverified.iter().map(ToString::to_string).collect(),
         late_detections: 0,
+        unrecorded_exits: 0,
     }
 }
 

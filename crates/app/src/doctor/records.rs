@@ -25,8 +25,15 @@ pub(super) fn records(place: &ManagerLocator) -> Vec<DoctorCheck> {
 
 fn detection(stats: &StatsView) -> DoctorCheck {
     const NAME: &str = "detection";
-    let late = stats.late_detections;
-    let check = if late == 0 {
+    let (late, unrecorded) = (stats.late_detections, stats.unrecorded_exits);
+    let check = if unrecorded > 0 {
+        DoctorCheck::warning(
+            NAME,
+            format!("{unrecorded} exits are not recorded yet, although detection.deadline has passed"),
+        )
+        .because("the store does not accept them; clients see the processes as live or their end as not recorded")
+        .so("free disk space, or make the store reachable; the log of the manager names the errors of the store")
+    } else if late == 0 {
         DoctorCheck::ok(NAME, "each exit was recorded within detection.deadline")
     } else {
         DoctorCheck::warning(
@@ -38,7 +45,7 @@ fn detection(stats: &StatsView) -> DoctorCheck {
         .because("the store or the machine is slow; clients learned of these exits late")
         .so("the log of the manager names the processes and the delays")
     };
-    check.with("late_detections", late)
+    check.with("late_detections", late).with("unrecorded_exits", unrecorded)
 }
 
 fn counted(stats: &StatsView) -> DoctorCheck {
@@ -170,6 +177,14 @@ mod tests {
             DoctorReport::of(vec![detection(&StatsView { late_detections, ..StatsView::default() })]).health()
         };
         assert_eq!((health(0), health(2)), (CheckResult::Ok, CheckResult::Warning));
+    }
+
+    #[test]
+    fn exit_that_is_not_recorded_yet_is_a_warning() {
+        let stats = StatsView { unrecorded_exits: 1, ..StatsView::default() };
+        let report = DoctorReport::of(vec![detection(&stats)]);
+        assert_eq!(report.health(), CheckResult::Warning);
+        assert!(report.text().contains("1 exits are not recorded yet"), "{}", report.text());
     }
 
     #[test]

@@ -67,6 +67,41 @@ fn manager_without_any_disk_space_fails_and_names_the_full_disk() {
     }
 }
 
+/// Script that runs a command on a small disk. The command reports 20,000 failed tests with long messages, and its output
+/// fills the disk.
+const TESTS: &str = r#"
+set -e
+mount -t tmpfs -o size=12m,mode=700 tmpfs "$DISK"
+export LONGHAUL_STATE_DIR="$DISK/state"
+cd "$HOME"
+message=$(head -c 500 /dev/zero | tr '\\0' m)
+{ echo '<testsuite name="s">'
+  seq 20000 | sed "s|.*|<testcase classname='c' name='t&'><failure message='$message'>&</failure></testcase>|"
+  echo '</testsuite>'; } > fails.xml
+set +e
+timeout -k 1 60 "$L" run -q --id-file id --report junit:rd.xml -- \
+  sh -c 'cp fails.xml rd.xml; head -c 8000000 /dev/zero; exit 1' > /dev/null; echo "run $?"
+"$L" inspect @last; echo "inspect $?"
+find "$LONGHAUL_STATE_DIR" -name '*tests*' -size +1 -printf 'left %f %s\n'
+"$L" run -- true; echo "next $?"
+kill "$(sed -n s/^pid=//p "$LONGHAUL_STATE_DIR/manager.lock")"
+"#;
+
+#[test]
+#[ignore = "mounts a disk of its own"]
+fn test_results_leave_the_last_disk_space_to_records() {
+    for store in ["sqlite:", "fs:"] {
+        let bench = Bench::new().with_config(&format!("store = \"{store}\"\n"));
+        let said = on_a_disk_of_its_own(&bench, TESTS);
+        for part in
+            ["run 1", "\"failed\": 20000", "the disk of the state directory is full", "inspect 0", "next 0"]
+        {
+            assert!(said.out.contains(part), "{store} {part}: {}\n{}", said.out, said.err);
+        }
+        assert!(!said.out.contains("left "), "{store}: {}", said.out);
+    }
+}
+
 fn on_a_disk_of_its_own(bench: &Bench, script: &str) -> Said {
     let disk = bench.top().join("disk");
     std::fs::create_dir(&disk).unwrap();

@@ -18,6 +18,8 @@ pub(crate) fn artifacts(view: &ArtifactsView, look: TableFormat, now: RenderTime
         let when = if look.face.terminal { now.ago(at) } else { clean_label(at).into_owned() };
         let size = if look.face.terminal { bytes(file.bytes) } else { file.bytes.to_string() };
         let when = if file.unchanged { format!("{when} (before the attempt)") } else { when };
+        let when =
+            if file.changed_while_copied { format!("{when} (changed while it was copied)") } else { when };
         vec![clean_label(&file.path).into_owned(), size, when]
     });
     grid(&HEADS, &rows.collect::<Vec<_>>(), look)
@@ -66,6 +68,7 @@ mod tests {
             bytes: 2048,
             modified_at: "2026-11-21T01:49:55.000Z".to_owned(),
             unchanged,
+            changed_while_copied: unchanged,
         };
         let view = ArtifactsView {
             state: ArtifactsState::Copied,
@@ -81,7 +84,8 @@ mod tests {
         let now = RenderTime::parse("2026-11-21T01:50:00.000Z", true);
         let table = artifacts(&view, look(true), now);
         assert!(table.contains("2 KiB  5s ago\n"), "{table}");
-        assert!(table.contains("5s ago (before the attempt)") && !table.contains('\u{1b}'), "{table}");
+        let marked = "5s ago (before the attempt) (changed while it was copied)";
+        assert!(table.contains(marked) && !table.contains('\u{1b}'), "{table}");
         let plain = artifacts(&view, look(false), now);
         assert!(plain.contains("a.xml\t2048\t2026-11-21T01:49:55.000Z\n"), "{plain}");
     }

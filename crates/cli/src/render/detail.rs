@@ -10,7 +10,8 @@ use crate::status::ParsedStatus;
 use crate::value::SignalArg;
 use longhaul_view::clean_label;
 use longhaul_wire::api::{
-    ExitView, FirstErrorView, LimitsView, ProcessView, TestsView, TokensView, TreeUsageView, UsageView,
+    ExitView, FirstErrorView, LimitsView, PortHolderView, ProcessView, TestsView, TokensView, TreeUsageView,
+    UsageView,
 };
 
 /// Minimum width of the column that shows the next commands, in characters.
@@ -73,6 +74,7 @@ pub(super) fn facts(process: &ProcessView, now: RenderTime) -> Vec<(&'static str
     add("error", process.error.as_ref().filter(is_new).cloned());
     add("result", process.result.as_ref().map(result));
     add("error at", process.first_error.as_ref().and_then(source_place));
+    add("port", process.first_error.as_ref().and_then(port_holder));
     add(
         "search",
         process
@@ -208,6 +210,12 @@ pub(super) fn source_place(error: &FirstErrorView) -> Option<String> {
         place.push_str(&format!(":{number}"));
     }
     Some(place)
+}
+
+/// Names the process that holds the port of an error.
+pub(super) fn port_holder(error: &FirstErrorView) -> Option<String> {
+    let PortHolderView { port, pid, name } = error.port_holder.as_ref()?;
+    Some(format!("port {port} was held by {name} (process {pid}) when the command ended"))
 }
 
 fn progress(process: &ProcessView) -> Option<String> {
@@ -417,7 +425,15 @@ pub(super) fn next_steps(process: &ProcessView) -> Vec<(String, &'static str)> {
             if live { step("logs -f", "follow its output") } else { step("logs", "show its output") },
         );
     }
+    if has_failed_tests(process) {
+        steps.insert(0, step("tests", "show what failed"));
+    }
     steps
+}
+
+/// Returns true if the process ran tests and some of them failed.
+pub(super) fn has_failed_tests(process: &ProcessView) -> bool {
+    process.tests.as_ref().is_some_and(|tests| tests.failed > 0 || tests.errors > 0)
 }
 
 #[cfg(test)]

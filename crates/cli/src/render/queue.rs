@@ -1,7 +1,7 @@
 //! Formats queues, and the reason why a process is waiting.
 
 use super::amount::{length, rough};
-use super::detail::source_place;
+use super::detail::{port_holder, source_place};
 use super::grid::{Align, grid};
 use super::line::short;
 use super::moment::RenderTime;
@@ -117,6 +117,7 @@ pub(super) fn why_facts(why: &WhyView, now: RenderTime) -> Vec<(&'static str, St
     add("attempt", why.next_attempt.map(|attempt| format!("{attempt} is next")));
     add("last", why.last_error.clone());
     add("error at", why.first_error.as_ref().and_then(source_place));
+    add("port", why.first_error.as_ref().and_then(port_holder));
     for attempt in &why.earlier_attempts {
         let ended = now.clock(&attempt.ended_at);
         add("before", Some(format!("attempt {}, {ended}: {}", attempt.attempt, attempt.ending)));

@@ -3,7 +3,7 @@
 mod markdown;
 
 use super::amount::bytes;
-use super::detail::{fact_line, facts, heading, next_steps, step_lines};
+use super::detail::{fact_line, facts, has_failed_tests, heading, next_steps, step_lines};
 use super::line::short;
 use super::moment::RenderTime;
 use super::queue::why_facts;
@@ -18,6 +18,8 @@ const FACTS: &[&str] = &[
     "why",
     "error",
     "error at",
+    "port",
+    "result",
     "tests",
     "warning",
     "conditions",
@@ -98,16 +100,14 @@ impl ProcessReport {
 
     fn steps(&self) -> Vec<(String, &'static str)> {
         let mut steps = next_steps(&self.process);
-        let failed = self.process.tests.as_ref().map_or(0, |tests| tests.failed.saturating_add(tests.errors));
-        if failed > 0 {
+        if has_failed_tests(&self.process) && ParsedStatus::of(&self.process).is_ended() {
             let id = short(&self.process.id);
-            steps.insert(0, (format!("longhaul tests {id}"), "show what failed"));
             let framework = self.process.tests.as_ref().and_then(|tests| tests.framework.as_deref());
             let can_rerun = matches!(
                 framework,
                 Some("pytest" | "cargo_test" | "nextest" | "go_test" | "jest" | "vitest")
             );
-            if can_rerun && ParsedStatus::of(&self.process).is_ended() {
+            if can_rerun {
                 steps.push((format!("longhaul rerun-failed {id}"), "run only the failed tests"));
             }
         }

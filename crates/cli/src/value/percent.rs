@@ -24,7 +24,7 @@ impl FromStr for PercentArg {
             Some((done, all)) => number(done)? / number(all)? * 100.0,
             None => number(text.strip_suffix('%').unwrap_or(text))?,
         };
-        if share.is_finite() && share >= 0.0 { Ok(Self(share.min(100.0))) } else { Err(unreadable()) }
+        if (0.0..=100.0).contains(&share) { Ok(Self(share)) } else { Err(unreadable()) }
     }
 }
 
@@ -42,14 +42,14 @@ mod tests {
 
     #[test]
     fn percentages_and_shares_are_read() {
-        for (text, expected) in [("42", 42.0), ("42.5%", 42.5), ("1/4", 25.0), ("5/4", 100.0), ("0", 0.0)] {
+        for (text, expected) in [("42", 42.0), ("42.5%", 42.5), ("1/4", 25.0), ("5/5", 100.0), ("0", 0.0)] {
             assert_eq!(text.parse::<PercentArg>().map(PercentArg::value), Ok(expected), "{text}");
         }
     }
 
     #[test]
     fn invalid_percentage_is_refused() {
-        for text in ["", "-1", "nan", "inf", "1/0", "0/0", "half"] {
+        for text in ["", "-1", "nan", "inf", "1/0", "0/0", "half", "101", "100.1%", "1e308", "7/5", "-1/5"] {
             assert!(text.parse::<PercentArg>().is_err(), "{text:?}");
         }
     }

@@ -34,7 +34,7 @@ pub(super) async fn logs_to<W: AsyncWrite + Unpin>(
     out: &mut W,
 ) -> Result<i32, CliError> {
     let pattern = args.grep.as_deref().map(|text| pattern(args, text)).transpose()?;
-    let wanted = LogsRequest { args, pattern };
+    let wanted = LogsRequest { args, pattern, is_quote: false };
     let (mut codes, has_found) = match args.ids.as_slice() {
         [id] => {
             hint_at_others_of_agent(context, id).await;
@@ -65,7 +65,7 @@ pub(super) async fn print_last_lines<W: AsyncWrite + Unpin>(
 ) -> Result<(), CliError> {
     let args =
         LogsArgs { ids: vec![id.to_owned()], lines: Some(LineCount::Last(lines)), ..LogsArgs::default() };
-    let wanted = LogsRequest { args: &args, pattern: None };
+    let wanted = LogsRequest { args: &args, pattern: None, is_quote: true };
     show(context, &wanted, id, Some(" ".to_owned()), out).await.map(|_| ())
 }
 
@@ -73,6 +73,9 @@ pub(super) async fn print_last_lines<W: AsyncWrite + Unpin>(
 struct LogsRequest<'a> {
     args: &'a LogsArgs,
     pattern: Option<Pattern>,
+    /// True if the output is a part of another text. Its control sequences are then removed even if it is not printed to
+    /// a terminal.
+    is_quote: bool,
 }
 
 fn pattern(args: &LogsArgs, text: &str) -> Result<Pattern, CliError> {
@@ -268,24 +271,20 @@ impl LogsRequest<'_> {
                 json,
             })));
         }
-        let manner = manner(context, args, prefix, json);
+        let manner = self.manner(context, prefix, json);
         if args.fold { OutputDisplay::folded(manner) } else { OutputDisplay::All(Printer::new(manner)) }
     }
-}
 
-fn manner(
-    context: &VerbContext,
-    args: &LogsArgs,
-    prefix: Option<String>,
-    json: Option<String>,
-) -> PrintOptions {
-    let console = &context.console;
-    let clean = (console.out.terminal && !args.raw).then_some(if console.out.colour {
-        TerminalPolicy::Colour
-    } else {
-        TerminalPolicy::Plain
-    });
-    PrintOptions { clean, timestamps: args.timestamps, utc: console.utc, prefix, json }
+    fn manner(&self, context: &VerbContext, prefix: Option<String>, json: Option<String>) -> PrintOptions {
+        let (console, args) = (&context.console, self.args);
+        let is_clean = (console.out.terminal || self.is_quote) && !args.raw;
+        let clean = is_clean.then_some(if console.out.colour {
+            TerminalPolicy::Colour
+        } else {
+            TerminalPolicy::Plain
+        });
+        PrintOptions { clean, timestamps: args.timestamps, utc: console.utc, prefix, json }
+    }
 }
 
 fn prefix(process: &ProcessView) -> String {

@@ -66,7 +66,7 @@ fn a_refusal_says_the_present_status_and_the_attempt() {
     assert_eq!(refused(report(), "prioritize"), "cannot prioritize a process that is running");
     assert_eq!(
         refused(awaiting_command().after(&["claimed", "spawned", "exited_0"]), "progress"),
-        "cannot progress a process whose own work has ended: it only waits for its children (its status is running)"
+        "cannot report the progress of a process whose own work has ended: it only waits for its children (its status is running)"
     );
 }
 

@@ -111,6 +111,7 @@ impl FileReading {
         let (line, at) = self.latest.take()?;
         let report = ProgressReport {
             progress: line.percent.and_then(|percent| Progress::from_percent(percent).ok()),
+            is_new_phase: line.is_new_phase,
             stage: line.stage.and_then(|stage| Stage::new(&stage).ok()),
             eta: line.eta,
             source: ProgressSource::Worker,

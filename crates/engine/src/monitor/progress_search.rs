@@ -34,6 +34,13 @@ impl ProgressSearch {
         };
         Some(Self { attempt: key.attempt, parser, latest: None, read_at: Timestamp::default() })
     }
+
+    /// Replaces the progress that has not been reported yet. The start of a new phase is not lost.
+    fn keep(&mut self, update: ProgressUpdate, at: Timestamp) {
+        let is_new_phase =
+            update.is_new_phase || self.latest.as_ref().is_some_and(|(old, _)| old.is_new_phase);
+        self.latest = Some((ProgressUpdate { is_new_phase, ..update }, at));
+    }
 }
 
 impl OutputConsumer for ProgressSearch {
@@ -48,13 +55,13 @@ impl OutputConsumer for ProgressSearch {
     fn push(&mut self, chunk: &OutputChunk) {
         self.read_at = chunk.at;
         if let Some(update) = self.parser.push(stream_of(chunk.source), &chunk.bytes) {
-            self.latest = Some((update, chunk.at));
+            self.keep(update, chunk.at);
         }
     }
 
     fn quiet(&mut self) {
         if let Some(update) = self.parser.quiet() {
-            self.latest = Some((update, self.read_at));
+            self.keep(update, self.read_at);
         }
     }
 
@@ -66,6 +73,7 @@ impl OutputConsumer for ProgressSearch {
         let Some((update, at)) = self.latest.take() else { return Vec::new() };
         let report = ProgressReport {
             progress: Progress::from_percent(update.percent).ok(),
+            is_new_phase: update.is_new_phase,
             eta: update.eta,
             source: ProgressSource::Output,
             ..ProgressReport::default()

@@ -1,6 +1,6 @@
 //! Collects the results of one test run from all its sources.
 
-use super::list_files::ListFiles;
+use super::list_files::{ListFiles, reason_of};
 use super::live_tests::LiveTests;
 use super::plan::TestPlan;
 use crate::engine::EngineShared;
@@ -315,8 +315,8 @@ impl TestCollection {
         files.names()
     }
 
-    /// Stores the list of tests of the best source under its final name. Returns false if this failed.
-    pub(super) async fn publish(&mut self, core: &EngineShared, best: TestSource) -> bool {
+    /// Stores the list of tests of the best source under its final name. Returns the reason if this failed.
+    pub(super) async fn publish(&mut self, core: &EngineShared, best: TestSource) -> Option<String> {
         let (key, tests) = (self.key, Arc::clone(&self.tests));
         for source in [TestSource::Plugin, TestSource::Junit, self.plan.output] {
             if source != best {
@@ -327,10 +327,10 @@ impl TestCollection {
         let files = self.files_mut(best);
         files.store(core, key, &tests).await;
         match files.publish(core, key).await {
-            Ok(()) => files.is_stored(),
+            Ok(()) => files.failure().map(str::to_owned),
             Err(error) => {
                 tracing::warn!(id = %key.id, %error, "could not store the list of tests");
-                false
+                Some(reason_of(&error))
             }
         }
     }

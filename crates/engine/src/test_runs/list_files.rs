@@ -11,40 +11,49 @@ pub(super) struct ListFiles {
     source: TestSource,
     /// Number of bytes in the file of all tests, and in the file of the failed tests.
     stored: [u64; 2],
-    /// True as soon as a write has failed. No further write is then made.
-    is_broken: bool,
+    /// Reason why a write has failed. No further write is then made, and the files are empty.
+    failure: Option<String>,
 }
 
 impl ListFiles {
     pub(super) const fn new(source: TestSource) -> Self {
-        Self { source, stored: [0, 0], is_broken: false }
+        Self { source, stored: [0, 0], failure: None }
     }
 
-    /// Writes the new part of the list to the files.
+    /// Writes the new part of the list to the files. If a write fails, empties both files, so that they use no disk
+    /// space that records need.
     pub(super) async fn store(&mut self, core: &EngineShared, key: AttemptKey, tests: &LiveTests) {
         let parts = tests.take_list(self.source);
-        if self.is_broken {
+        if self.failure.is_some() {
             return;
         }
-        for ((name, bytes), stored) in self.names().into_iter().zip(parts).zip(&mut self.stored) {
-            let (from, len) = (*stored, u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-            if len == 0 {
-                continue;
-            }
-            match core.settings.test_runs.files.write(key, &name, from, bytes).await {
-                Ok(()) => *stored = from.saturating_add(len),
-                Err(error) => {
-                    tracing::warn!(id = %key.id, %error, "could not store the list of tests");
-                    self.is_broken = true;
-                    return;
-                }
-            }
+        if let Err(error) = self.append(core, key, parts).await {
+            tracing::warn!(id = %key.id, %error, "could not store the list of tests");
+            self.failure = Some(reason_of(&error));
+            self.discard(core, key).await;
+            self.stored = [0, 0];
         }
     }
 
-    /// Returns true if the files contain the whole list.
-    pub(super) const fn is_stored(&self) -> bool {
-        !self.is_broken
+    async fn append(
+        &mut self,
+        core: &EngineShared,
+        key: AttemptKey,
+        parts: [Vec<u8>; 2],
+    ) -> Result<(), TestFileError> {
+        for ((name, bytes), stored) in self.names().into_iter().zip(parts).zip(&mut self.stored) {
+            let (from, len) = (*stored, u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+            if len > 0 {
+                core.settings.test_runs.files.write(key, &name, from, bytes).await?;
+                *stored = from.saturating_add(len);
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the reason why the files do not contain the list; `None` if they contain the whole list.
+    pub(super) fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
     }
 
     /// Returns the names of the files with all tests and with the failed tests while the tests run.
@@ -68,7 +77,7 @@ impl ListFiles {
         Ok(())
     }
 
-    /// Empties the files, because another source has better results.
+    /// Empties the files.
     pub(super) async fn discard(&self, core: &EngineShared, key: AttemptKey) {
         for (name, stored) in self.names().into_iter().zip(self.stored) {
             if stored > 0
@@ -77,5 +86,13 @@ impl ListFiles {
                 tracing::debug!(id = %key.id, %error, "could not empty a list of tests");
             }
         }
+    }
+}
+
+/// Returns the reason why a file was not stored, for a note that names the file.
+pub(super) fn reason_of(error: &TestFileError) -> String {
+    match error {
+        TestFileError::DiskFull { .. } => "the disk of the state directory is full".to_owned(),
+        other => crate::error_chain::with_causes(other),
     }
 }

@@ -83,9 +83,11 @@ pub(super) fn first_error_of(summary: &TestSummary) -> Option<FirstError> {
         file: first.file.clone(),
         line: first.line,
         column: None,
-        on_stdout: true,
+        has_place: false,
+        on_stdout: false,
         offset: 0,
         detail: first.trace.as_deref().map(|trace| cut(trace, MAX_DETAIL_LEN)),
+        port_holder: None,
     })
 }
 
@@ -131,7 +133,8 @@ mod tests {
         );
         assert_eq!(message(&[("", None, "")]).as_deref(), Some("a test without a name failed"));
         assert_eq!(message(&[("t", None, "")]).as_deref(), Some("the test t failed"));
-        assert_eq!(first_error_of(&summary(&[first])).unwrap().detail.as_deref(), Some("the trace"));
+        let error = first_error_of(&summary(&[first])).unwrap();
+        assert_eq!((error.detail.as_deref(), error.has_place), (Some("the trace"), false));
     }
 
     #[test]

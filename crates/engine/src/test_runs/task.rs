@@ -2,6 +2,7 @@
 
 use super::TestSnapshot;
 use super::collection::TestCollection;
+use super::list_files::reason_of;
 use super::live_tests::LiveTests;
 use super::plan::TestPlan;
 use super::report::{first_error_of, report_of, tally_of};
@@ -9,7 +10,7 @@ use crate::engine::EngineShared;
 use longhaul_domain::{
     AwakeTime, Deadline, FirstError, Observation, Process, State, TestReport, TestTally, Timestamp,
 };
-use longhaul_insight::test_run::{contradiction, doubt};
+use longhaul_insight::test_run::{TestResults, contradiction, doubt};
 use longhaul_ports::{AttemptKey, OutputError};
 use std::sync::Arc;
 use std::time::Duration;
@@ -184,7 +185,7 @@ async fn finish(
         return None;
     }
     let summary = collection.summary();
-    let is_listed = collection.publish(core, summary.source).await;
+    let unlisted = collection.publish(core, summary.source).await;
     let doubt = if has_succeeded {
         doubt(&summary, collection.earlier().last_total, collection.is_unread())
     } else {
@@ -192,14 +193,24 @@ async fn finish(
     };
     let mut results = collection.results(summary.clone());
     results.doubt.clone_from(&doubt);
-    if !is_listed {
-        results.notes.push("the list of all tests could not be stored".to_owned());
+    if let Some(why) = &unlisted {
+        results.notes.push(format!("the list of all tests was not stored: {why}"));
     }
-    let key = collection.key();
-    let files = &core.settings.test_runs.files;
-    if let Err(error) = files.write(key, super::RESULTS, 0, results.encode()).await {
-        tracing::warn!(id = %key.id, %error, "could not store the test results");
-    }
+    store_results(core, collection.key(), &mut results).await;
     let report = Box::new(report_of(&summary, &results, collection.earlier()));
     Some(CollectedTests { first_error: first_error_of(&summary), report })
+}
+
+/// Stores the results. If the disk has no space for the ids of all failed tests, stores the results without these ids.
+/// The results then contain a note.
+async fn store_results(core: &EngineShared, key: AttemptKey, results: &mut TestResults) {
+    let files = &core.settings.test_runs.files;
+    let Err(error) = files.write(key, super::RESULTS, 0, results.encode()).await else { return };
+    tracing::warn!(id = %key.id, %error, "could not store the test results; storing their counts only");
+    results.notes.push(format!("the ids of the failed tests were not stored: {}", reason_of(&error)));
+    results.failed_ids.clear();
+    results.fixed.clear();
+    if let Err(error) = files.write(key, super::RESULTS, 0, results.encode()).await {
+        tracing::warn!(id = %key.id, %error, "could not store the counts of the tests");
+    }
 }

@@ -1,5 +1,5 @@
 use crate::world::{World, command, retrying, seconds};
-use longhaul_domain::{Ending, Fact, FirstError, ProcessId, Spec, State, Status};
+use longhaul_domain::{Ending, Fact, FirstError, PortHolder, ProcessId, Spec, State, Status};
 use longhaul_engine::ports::OutputSource;
 
 const TRACEBACK: &str = "Traceback (most recent call last):\n  File \"app.py\", line 7, in <module>\n    start()\n\
@@ -120,4 +120,21 @@ async fn the_next_manager_finds_the_first_error_of_a_command_that_ended_without_
     world.crash().await;
     world.settle().await;
     assert_eq!(world.first_error(id).await.unwrap().message, "ValueError: bad port");
+}
+
+#[tokio::test(start_paused = true)]
+async fn error_of_a_port_in_use_names_the_process_that_holds_the_port() {
+    let world = World::new().await;
+    let holder = PortHolder { port: 8080, pid: 42, name: "node".to_owned() };
+    world.spawner.hold_port(holder.clone());
+    for (text, expected) in [
+        ("listen tcp :8080: bind: address already in use\n", Some(&holder)),
+        ("listen tcp :8081: bind: address already in use\n", None),
+        ("OSError: [Errno 98] Address already in use\n", None),
+        ("ValueError: port 8080\n", None),
+    ] {
+        let id = world.ended_with(command("serve"), text.as_bytes(), 1).await;
+        let error = world.first_error(id).await;
+        assert_eq!(error.and_then(|error| error.port_holder).as_ref(), expected, "{text}");
+    }
 }

@@ -23,7 +23,10 @@ struct TestWorld {
 
 impl TestWorld {
     async fn new() -> Self {
-        let files = FakeTestFiles::default();
+        Self::with_files(FakeTestFiles::default()).await
+    }
+
+    async fn with_files(files: FakeTestFiles) -> Self {
         let used = files.clone();
         let world = World::with(move |settings| {
             settings.test_runs.files = Arc::new(used);
@@ -132,6 +135,27 @@ async fn results_are_incomplete_if_a_part_of_the_output_was_dropped() {
     let report = world.tests(id).await.unwrap();
     assert_eq!((report.tally.passed, report.tally.failed, report.complete), (2, 7, false));
     assert!(report.notes.iter().any(|note| note.contains("dropped")), "{:?}", report.notes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn results_on_a_full_disk_use_no_space_and_say_what_is_missing() {
+    for capacity in [0, 1_000, 2_000, 4_000] {
+        let world = TestWorld::with_files(FakeTestFiles::default().with_capacity(capacity)).await;
+        let id = world.ended_with(command("cargo test"), CARGO, 101).await;
+        let report = world.tests(id).await.unwrap();
+        assert_eq!((report.tally.passed, report.tally.failed), (2, 7));
+        let key = AttemptKey { id, attempt: AttemptNo(1) };
+        let content = |name: &str| world.files.content(key, name).unwrap_or_default();
+        let (all, failed) = (content("tests.jsonl"), content("failed-tests.jsonl"));
+        assert!(all.is_empty() && failed.is_empty(), "{capacity}: no list is stored in parts");
+        for part in ["tests-console.part", "failed-tests-console.part"] {
+            assert_eq!(content(part), b"", "{capacity}: {part}");
+        }
+        let note = "the list of all tests was not stored: the disk of the state directory is full";
+        assert!(report.notes.iter().any(|each| each == note), "{capacity}: {:?}", report.notes);
+        let lacks_ids = report.notes.iter().any(|each| each.starts_with("the ids of the failed tests"));
+        assert_eq!(lacks_ids, content("tests.json").is_empty() || capacity == 1_000, "{:?}", report.notes);
+    }
 }
 
 #[tokio::test(start_paused = true)]

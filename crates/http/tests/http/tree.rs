@@ -301,6 +301,7 @@ async fn statistics_count_by_level_and_in_total() {
             "levels": [level(json!(0), 1, 0), level(json!(1), 1, 1), level(json!(2), 1, 0)],
             "total": level(json!(null), 3, 1),
             "late_detections": 0,
+            "unrecorded_exits": 0,
             "at": "2023-11-14T22:13:20.200Z",
         })
     );

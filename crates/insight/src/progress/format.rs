@@ -137,10 +137,12 @@ fn reading(format: ProgressFormat, found: &Captures<'_>) -> Option<Reading> {
     let percent = match (number("percent"), number("done"), number("total")) {
         (Some(percent), _, _) => percent,
         (None, Some(done), Some(total)) if total > 0.0 => done / total * 100.0,
-        (None, Some(step), None) => number("steps").filter(|steps| *steps > 0.0).map(|steps| {
-            // A program prints the number of a step when the step starts, so only the earlier steps are done.
-            (step - 1.0) / steps * 100.0
-        })?,
+        (None, Some(step), None) => {
+            number("steps").filter(|steps| *steps > 0.0 && step <= *steps).map(|steps| {
+                // A program prints the number of a step when the step starts, so only the earlier steps are done.
+                (step - 1.0) / steps * 100.0
+            })?
+        }
         (None, _, _) => return None,
     };
     let label = found.name("label").map(|label| label.as_str().trim().to_owned());

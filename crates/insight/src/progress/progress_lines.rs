@@ -15,6 +15,8 @@ const MAX_ETA_SECS: f64 = 30.0 * 86_400.0;
 pub struct ProgressLine {
     /// Percentage from 0 to 100.
     pub percent: Option<f64>,
+    /// True if a new phase has begun in the merged lines. In this case, the percentage may be lower than before.
+    pub is_new_phase: bool,
     /// Remaining time.
     pub eta: Option<Duration>,
     /// Current stage.
@@ -32,15 +34,16 @@ struct JsonLine {
 
 impl ProgressLine {
     /// Reads a line. Returns `None` if the line is not a JSON object with at least one of the fields, or if a field has
-    /// the wrong type. A percentage below 0 counts as 0, and a percentage above 100 counts as 100.
+    /// the wrong type. A percentage below 0 or above 100 is ignored.
     #[must_use]
     pub fn parse(line: &str) -> Option<Self> {
         let json: JsonLine = serde_json::from_str(line).ok()?;
         let share = || Some(json.done? / json.total.filter(|total| *total > 0.0)? * 100.0);
-        let percent = json.percent.or_else(share).filter(|percent| percent.is_finite());
+        let percent = json.percent.or_else(share).filter(|percent| (0.0..=100.0).contains(percent));
         let eta = json.eta_s.filter(|seconds| (0.0..=MAX_ETA_SECS).contains(seconds));
         let read = Self {
-            percent: percent.map(|percent| percent.clamp(0.0, 100.0)),
+            percent,
+            is_new_phase: false,
             eta: eta.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
             stage: json.stage,
         };
@@ -49,7 +52,18 @@ impl ProgressLine {
 
     /// Adds the fields of a later line. If the later line contains progress but no remaining time, the earlier
     /// remaining time is dropped, because it is outdated.
-    pub fn merge(&mut self, later: Self) {
+    ///
+    /// A lower percentage is ignored, unless a new phase begins: the later line names another stage, or the earlier
+    /// phase is complete.
+    pub fn merge(&mut self, mut later: Self) {
+        let begins_phase = later.is_new_phase
+            || (later.stage.is_some() && later.stage != self.stage)
+            || self.percent == Some(100.0);
+        let goes_back = later.percent.zip(self.percent).is_some_and(|(later, earlier)| later < earlier);
+        if goes_back && !begins_phase {
+            later.percent = None;
+        }
+        self.is_new_phase |= later.is_new_phase || (goes_back && begins_phase);
         if later.percent.is_some() || later.eta.is_some() {
             self.eta = later.eta;
         }
@@ -103,7 +117,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn line(percent: Option<f64>, eta: Option<u64>, stage: Option<&str>) -> Option<ProgressLine> {
-        Some(ProgressLine { percent, eta: eta.map(Duration::from_secs), stage: stage.map(str::to_owned) })
+        Some(ProgressLine {
+            percent,
+            eta: eta.map(Duration::from_secs),
+            stage: stage.map(str::to_owned),
+            ..ProgressLine::default()
+        })
     }
 
     #[test]
@@ -112,8 +131,12 @@ mod tests {
             (r#"{"percent":40,"stage":"copy","eta_s":12}"#, line(Some(40.0), Some(12), Some("copy"))),
             (r#"{"done":3,"total":4,"file":"x"}"#, line(Some(75.0), None, None)),
             (r#"{"stage":"copy"}"#, line(None, None, Some("copy"))),
-            (r#"{"percent":-1e300}"#, line(Some(0.0), None, None)),
-            (r#"{"percent":101}"#, line(Some(100.0), None, None)),
+            (r#"{"percent":-5}"#, None),
+            (r#"{"percent":150}"#, None),
+            (r#"{"percent":1e308}"#, None),
+            (r#"{"percent":-1e300,"stage":"copy"}"#, line(None, None, Some("copy"))),
+            (r#"{"done":7,"total":4}"#, None),
+            (r#"{"done":4,"total":4}"#, line(Some(100.0), None, None)),
             (r#"{"percent":1,"eta_s":-5}"#, line(Some(1.0), None, None)),
             (r#"{"percent":1,"eta_s":1e300}"#, line(Some(1.0), None, None)),
             (r#"{"done":1,"total":0}"#, None),
@@ -143,6 +166,22 @@ mod tests {
         let huge = format!("{{\"stage\":\"{}\"}}\n", "x".repeat(1 << 20));
         assert_eq!(lines.push(huge.as_bytes()), None);
         assert_eq!(lines.ignored(), 3);
+    }
+
+    #[test]
+    fn merged_progress_goes_back_only_with_a_new_phase() {
+        let merged = |text: &str| {
+            let read = ProgressLines::default().push(text.as_bytes()).unwrap();
+            (read.percent, read.is_new_phase)
+        };
+        for (text, expected) in [
+            ("{\"percent\":50}\n{\"percent\":40}\n", (Some(50.0), false)),
+            ("{\"percent\":50,\"stage\":\"a\"}\n{\"percent\":40,\"stage\":\"a\"}\n", (Some(50.0), false)),
+            ("{\"percent\":50,\"stage\":\"a\"}\n{\"percent\":40,\"stage\":\"b\"}\n", (Some(40.0), true)),
+            ("{\"percent\":100}\n{\"percent\":40}\n{\"percent\":45}\n", (Some(45.0), true)),
+        ] {
+            assert_eq!(merged(text), expected, "{text}");
+        }
     }
 
     proptest! {

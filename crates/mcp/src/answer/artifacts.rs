@@ -42,6 +42,9 @@ pub(crate) struct ArtifactFile {
     /// True if the file is older than the attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) unchanged: Option<bool>,
+    /// True if the copy may mix old and new content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) changed_while_copied: Option<bool>,
 }
 
 /// File that was not copied.

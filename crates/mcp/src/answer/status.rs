@@ -233,7 +233,11 @@ fn next(view: &ProcessView) -> Option<&'static str> {
             "the process could not be started, see error: correct command or cwd, then start it again",
         );
     }
+    let has_failed_tests = view.tests.as_ref().is_some_and(|tests| tests.failed > 0 || tests.errors > 0);
     match view.status.as_str() {
+        "failed" | "timeout" | "interrupted" if has_failed_tests => Some(
+            "call get_test_results to see which tests failed and why; call restart_process to run them again",
+        ),
         "paused" => Some("call resume_process to continue the process"),
         "failed" | "timeout" | "interrupted" if is_command => Some(
             "call read_process_output or search_process_output to find the cause; call restart_process to run \
@@ -295,7 +299,7 @@ fn of_fields(fields: JsonObject) -> JsonObject {
 mod tests {
     use super::*;
     use crate::schema;
-    use longhaul_wire::api::{ExitView, TokensView, UsageView};
+    use longhaul_wire::api::{ExitView, TestsView, TokensView, UsageView};
 
     fn view() -> ProcessView {
         ProcessView {
@@ -367,6 +371,22 @@ mod tests {
         let around = StatusContext { tail: Some("x".repeat(400)), ..StatusContext::default() };
         assert!(Value::Object(whole(&view, &around)).to_string().len() <= 24_000);
         assert!(Value::Object(brief(&view, &around)).to_string().len() <= 2_000);
+    }
+
+    #[test]
+    fn agent_is_sent_to_the_test_results_only_if_tests_failed() {
+        let hint = |failed| {
+            let tests = Some(TestsView { failed, ..TestsView::default() });
+            let view = ProcessView {
+                work: "command".to_owned(),
+                status: "failed".to_owned(),
+                tests,
+                ..ProcessView::default()
+            };
+            next(&view).unwrap()
+        };
+        assert!(hint(1).contains("get_test_results"), "{}", hint(1));
+        assert!(hint(0).contains("read_process_output"), "{}", hint(0));
     }
 
     #[test]

@@ -84,6 +84,7 @@ fn listed(view: ArtifactsView, budget: ResultBudget) -> JsonObject {
         path: file.path,
         bytes: file.bytes,
         unchanged: file.unchanged.then_some(true),
+        changed_while_copied: file.changed_while_copied.then_some(true),
     });
     let skipped = view.skipped.into_iter().map(|file| SkippedFile { path: file.path, why: file.why });
     let mut shown = ArtifactsResult {

@@ -117,6 +117,7 @@ impl FakeArtifacts {
                     bytes: bytes.len() as u64,
                     modified_at: Timestamp(0),
                     is_unchanged: false,
+                    has_changed_during_copy: false,
                 });
                 self.content.insert(path.to_owned(), bytes.clone());
             }

@@ -4,7 +4,8 @@ use super::fault_plan::{CallFailure, FaultPlan};
 use super::faults::PortCall;
 use async_trait::async_trait;
 use longhaul_domain::{
-    Capabilities, CommandSpec, EnvironmentHash, ProcessId, Signal, SignalTarget, Timestamp, TreeUsage,
+    Capabilities, CommandSpec, EnvironmentHash, PortHolder, ProcessId, Signal, SignalTarget, Timestamp,
+    TreeUsage,
 };
 use longhaul_ports::{
     Adopted, AttemptKey, EnvironmentStore, EnvironmentStoreError, LeaseEnd, Loss, OutputError,
@@ -92,6 +93,10 @@ impl Spawner for FaultySpawner {
 
     async fn write_input(&self, key: AttemptKey, bytes: Vec<u8>, close: bool) -> Result<usize, SpawnError> {
         self.through(PortCall::Halt, key, self.inner.write_input(key, bytes, close)).await
+    }
+
+    async fn port_holder(&self, port: u16) -> Option<PortHolder> {
+        self.inner.port_holder(port).await
     }
 
     async fn set_lease_end(&self, until: LeaseEnd) {

@@ -1,6 +1,6 @@
 //! Input, listening ports and tree snapshots of scripted processes.
 
-use longhaul_domain::AwakeTime;
+use longhaul_domain::{AwakeTime, PortHolder};
 use longhaul_ports::{AttemptKey, TreeSnapshot};
 use std::collections::BTreeMap;
 
@@ -11,6 +11,7 @@ pub(super) struct FakeIo {
     looked: Vec<(AwakeTime, AttemptKey)>,
     inputs: BTreeMap<AttemptKey, FakeInput>,
     blind: bool,
+    port_holder: Option<PortHolder>,
 }
 
 /// Bytes that were written to the input of an attempt.
@@ -33,6 +34,14 @@ impl FakeIo {
 
     pub(super) const fn set_blind(&mut self, blind: bool) {
         self.blind = blind;
+    }
+
+    pub(super) fn set_port_holder(&mut self, holder: PortHolder) {
+        self.port_holder = Some(holder);
+    }
+
+    pub(super) fn port_holder(&self, port: u16) -> Option<PortHolder> {
+        self.port_holder.clone().filter(|holder| holder.port == port)
     }
 
     pub(super) const fn is_blind(&self) -> bool {

@@ -7,8 +7,8 @@ use super::world::FakeAttempts;
 use super::{FakeArtifactStore, FakeOutput, VirtualClock, locked};
 use async_trait::async_trait;
 use longhaul_domain::{
-    AwakeTime, Capabilities, CommandSpec, Deadline, ExitStatus, Interruption, Observation, ProcessId, Signal,
-    SignalTarget, Stdin, TreeUsage,
+    AwakeTime, Capabilities, CommandSpec, Deadline, ExitStatus, Interruption, Observation, PortHolder,
+    ProcessId, Signal, SignalTarget, Stdin, TreeUsage,
 };
 use longhaul_ports::{
     Adopted, AttemptKey, Clock, LeaseEnd, ListeningPort, SpawnError, Spawner, SpawnerEvent, StartRequest,
@@ -139,6 +139,11 @@ impl ScriptedSpawner {
     /// Sets the snapshot that all later inspections of this attempt return, instead of the snapshot from the script.
     pub fn show(&self, key: AttemptKey, look: TreeSnapshot) {
         locked(&self.machine.senses).set_look(key, look);
+    }
+
+    /// Sets the process that listens on a port.
+    pub fn hold_port(&self, holder: PortHolder) {
+        locked(&self.machine.senses).set_port_holder(holder);
     }
 
     /// Makes all inspections of process trees fail from now on, or succeed again.
@@ -367,6 +372,10 @@ impl Spawner for ScriptedSpawner {
     async fn usage(&self, key: AttemptKey) -> Result<TreeUsage, SpawnError> {
         self.is_watched(key)?;
         Ok(TreeUsage { processes: 1, ..TreeUsage::default() })
+    }
+
+    async fn port_holder(&self, port: u16) -> Option<PortHolder> {
+        locked(&self.machine.senses).port_holder(port)
     }
 
     async fn inspect(&self, key: AttemptKey) -> Result<TreeSnapshot, SpawnError> {

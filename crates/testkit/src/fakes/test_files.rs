@@ -21,9 +21,17 @@ pub struct FakeTestFiles {
     reports: Arc<Mutex<ReportsByPath>>,
     refused: Arc<Mutex<Vec<RefusedReport>>>,
     has_more: Arc<Mutex<bool>>,
+    /// Maximum number of bytes in all files; `None` if there is no maximum.
+    capacity: Option<usize>,
 }
 
 impl FakeTestFiles {
+    /// Limits the number of bytes in all files, like a disk of this size.
+    #[must_use]
+    pub fn with_capacity(self, capacity: usize) -> Self {
+        Self { capacity: Some(capacity), ..self }
+    }
+
     /// Appends to a file, as the command of an attempt would.
     pub fn append(&self, key: AttemptKey, name: &str, bytes: &[u8]) {
         locked(&self.files).entry((key, name.to_owned())).or_default().extend_from_slice(bytes);
@@ -69,9 +77,13 @@ impl TestFiles for FakeTestFiles {
         if from > 0 && !files.contains_key(&file) {
             return Err(TestFileError::Missing { key, name: name.to_owned() });
         }
-        let content = files.entry(file).or_default();
-        content.resize(usize::try_from(from).unwrap_or(usize::MAX), 0);
-        content.extend_from_slice(&bytes);
+        files.entry(file.clone()).or_default().resize(usize::try_from(from).unwrap_or(usize::MAX), 0);
+        let used: usize = files.values().map(Vec::len).sum();
+        let is_full = self.capacity.is_some_and(|capacity| used.saturating_add(bytes.len()) > capacity);
+        if is_full && !bytes.is_empty() {
+            return Err(TestFileError::DiskFull { key, name: name.to_owned() });
+        }
+        files.entry(file).or_default().extend_from_slice(&bytes);
         Ok(())
     }
 

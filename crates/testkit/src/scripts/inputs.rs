@@ -5,9 +5,9 @@ use crate::suite::must;
 use longhaul_domain::{
     Action, AttemptNo, Condition, Containment, Ending, ExceededLimit, Exit, ExitCircumstances, ExitStatus,
     Failure, FirstError, Input, Interruption, JsonText, LiveStats, NamedFailure, NodeId, Observation,
-    PendingAction, Progress, ProgressRate, ProgressReport, ProgressSource, ReportedEta, ReportedOutcome,
-    Signal, SignalTarget, Stage, StartFailure, StartStage, StopCause, TestDoubt, TestReport, TestTally,
-    TokenCounts, Usage,
+    PendingAction, PortHolder, Progress, ProgressRate, ProgressReport, ProgressSource, ReportedEta,
+    ReportedOutcome, Signal, SignalTarget, Stage, StartFailure, StartStage, StopCause, TestDoubt, TestReport,
+    TestTally, TokenCounts, Usage,
 };
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
@@ -280,9 +280,11 @@ fn first_error() -> impl Strategy<Value = FirstError> {
             file,
             line,
             column: line,
+            has_place: !on_stdout,
             on_stdout,
             offset,
             detail,
+            port_holder: line.map(|pid| PortHolder { port: 8080, pid, name: "node".to_owned() }),
         },
     )
 }

@@ -23,7 +23,7 @@ pub struct ArtifactsView {
     /// Number of further skipped files that are not listed.
     #[serde(skip_serializing_if = "is_zero")]
     pub more_skipped: u64,
-    /// Patterns of the launch that match no file.
+    /// Patterns of the launch that match no file. Empty if the working directory was not searched completely.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unmatched: Vec<String>,
     /// Reason why files may be missing from this list, as a sentence without final period.
@@ -61,6 +61,9 @@ pub struct ArtifactView {
     /// file.
     #[serde(skip_serializing_if = "is_false")]
     pub unchanged: bool,
+    /// True if the file changed while it was copied. The copy may then mix old and new content.
+    #[serde(skip_serializing_if = "is_false")]
+    pub changed_while_copied: bool,
 }
 
 /// File that matches a pattern but was not copied.

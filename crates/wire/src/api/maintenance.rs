@@ -60,6 +60,8 @@ pub struct StatsView {
     pub tree_unverified: Vec<String>,
     /// Number of exits that this manager recorded later than the setting `detection.deadline` allows.
     pub late_detections: u64,
+    /// Number of exits that are not recorded yet, although the time in the setting `detection.deadline` has passed.
+    pub unrecorded_exits: u64,
 }
 
 /// Statistics of the processes of one level, or of all levels.

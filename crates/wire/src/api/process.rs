@@ -240,12 +240,28 @@ pub struct FirstErrorView {
     pub line: Option<u32>,
     /// Column in that line; the first column is 1.
     pub column: Option<u32>,
-    /// Stream that contains the error: `stdout` or `stderr`.
-    pub stream: String,
-    /// Byte offset of the first line of the error in the output of the attempt.
-    pub offset: u64,
+    /// Stream that contains the error: `stdout` or `stderr`; null for a failed test that the output does not contain.
+    pub stream: Option<String>,
+    /// Byte offset of the first line of the error in the output of the attempt; null for a failed test that the output
+    /// does not contain.
+    pub offset: Option<u64>,
     /// All lines of the error, such as a whole traceback; null if the error has a single line, and in lists.
     pub detail: Option<String>,
+    /// Process that listened on the port of the error when the command ended. Missing if it is unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port_holder: Option<PortHolderView>,
+}
+
+/// Process of the operating system that listens on a TCP port.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct PortHolderView {
+    /// Number of the port.
+    pub port: u16,
+    /// Id of the process.
+    pub pid: u32,
+    /// Name of the program.
+    pub name: String,
 }
 
 /// Exit of a command.

@@ -175,7 +175,8 @@ pub struct RestartRequest {}
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct UpdateRequest {
-    /// Progress in percent. Values below 0 count as 0, values above 100 as 100.
+    /// Progress in percent, from 0 to 100. Lower progress than before is ignored, unless a new phase begins: the stage
+    /// is new, or the progress was 100.
     pub progress: Option<f64>,
     /// Current stage of the work.
     pub stage: Option<String>,

@@ -25,6 +25,8 @@ struct ArtifactRecord {
     modified_at: i64,
     #[serde(default, skip_serializing_if = "is_zero")]
     unchanged: bool,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    changed_while_copied: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -72,6 +74,7 @@ impl From<&Artifact> for ArtifactRecord {
             bytes: file.bytes,
             modified_at: file.modified_at.0,
             unchanged: file.is_unchanged,
+            changed_while_copied: file.has_changed_during_copy,
         }
     }
 }
@@ -83,6 +86,7 @@ impl From<ArtifactRecord> for Artifact {
             bytes: record.bytes,
             modified_at: Timestamp(record.modified_at),
             is_unchanged: record.unchanged,
+            has_changed_during_copy: record.changed_while_copied,
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Copies found files into the attempt directory, within the limits.
 
 use super::search::{FoundFile, FoundFiles, MAX_SKIPPED, SkippedFiles};
-use super::source::{SourceDirectory, open_directory};
-use longhaul_domain::{Artifact, ArtifactList, ArtifactSkipReason};
+use super::source::{SourceDirectory, modified_at, open_directory};
+use longhaul_domain::{Artifact, ArtifactList, ArtifactSkipReason, Timestamp};
 use longhaul_failpoint::failpoint;
 use longhaul_ports::ArtifactLimits;
 use longhaul_shim::leave_headroom;
-use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, openat, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, Stat, fstat, mkdirat, openat, unlinkat};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -31,6 +31,27 @@ pub(super) struct ArtifactCopier<'a> {
     distrusts_hard_links: bool,
 }
 
+/// A file that was copied.
+#[derive(Debug)]
+struct CopiedFile {
+    bytes: u64,
+    /// Time of the last change before the copy.
+    modified_at: Timestamp,
+    /// True if the file changed during the copy.
+    has_changed: bool,
+}
+
+/// Returns the values that differ between two versions of a file: its size, and the times of the last changes of its
+/// content and of its metadata. A program can set the first time back, but not the second.
+fn version_of(found: &Stat) -> (i64, [i128; 2]) {
+    let nanos = |seconds: i128, nanos: i128| seconds.saturating_mul(1_000_000_000).saturating_add(nanos);
+    let times = [
+        nanos(found.st_mtime.into(), found.st_mtime_nsec.into()),
+        nanos(found.st_ctime.into(), found.st_ctime_nsec.into()),
+    ];
+    (found.st_size, times)
+}
+
 impl<'a> ArtifactCopier<'a> {
     pub(super) fn new(
         source: &'a SourceDirectory,
@@ -51,10 +72,16 @@ impl<'a> ArtifactCopier<'a> {
         let mut copied = Vec::new();
         for file in files {
             match self.copy(&file, copied.len()) {
-                Ok(bytes) => {
+                Ok(CopiedFile { bytes, modified_at, has_changed }) => {
                     self.total = self.total.saturating_add(bytes);
-                    let FoundFile { path, modified_at, is_unchanged, .. } = file;
-                    copied.push(Artifact { path, bytes, modified_at, is_unchanged });
+                    let FoundFile { path, is_unchanged, .. } = file;
+                    copied.push(Artifact {
+                        path,
+                        bytes,
+                        modified_at,
+                        is_unchanged,
+                        has_changed_during_copy: has_changed,
+                    });
                 }
                 Err(reason) => skipped.add(file.path, reason, Some(file.bytes)),
             }
@@ -66,8 +93,8 @@ impl<'a> ArtifactCopier<'a> {
         ArtifactList { files: copied, skipped, more_skipped: more, unmatched, problem }
     }
 
-    /// Copies one file and returns the number of its bytes. An incomplete copy is removed.
-    fn copy(&self, found: &FoundFile, count: usize) -> Result<u64, ArtifactSkipReason> {
+    /// Copies one file. An incomplete copy is removed.
+    fn copy(&self, found: &FoundFile, count: usize) -> Result<CopiedFile, ArtifactSkipReason> {
         self.check(found.bytes)?;
         if count >= usize::try_from(self.limits.files).unwrap_or(usize::MAX) {
             return Err(ArtifactSkipReason::TooMany);
@@ -78,6 +105,7 @@ impl<'a> ArtifactCopier<'a> {
             _ => ArtifactSkipReason::Unreadable,
         })?;
         let metadata = source.metadata().map_err(|_| ArtifactSkipReason::Unreadable)?;
+        let before = fstat(&source).map_err(|_| ArtifactSkipReason::Unreadable)?;
         if self.distrusts_hard_links && metadata.nlink() > 1 && metadata.uid() != self.source.owner() {
             return Err(ArtifactSkipReason::ForeignLink);
         }
@@ -86,15 +114,17 @@ impl<'a> ArtifactCopier<'a> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let target = openat(directory, name, flags, Mode::RUSR | Mode::WUSR);
         let target = File::from(target.map_err(|error| reason_of(&error.into()))?);
-        let copied = self.content(source, target);
+        let copied = self.content(&source, target);
         if copied.is_err() {
             // If the removal fails too, the file is not listed, so no reader sees it.
             let _ = unlinkat(directory, name, AtFlags::empty());
         }
-        copied
+        // If the file cannot be examined again, nothing shows that the copy is consistent.
+        let has_changed = fstat(&source).map_or(true, |after| version_of(&after) != version_of(&before));
+        Ok(CopiedFile { bytes: copied?, modified_at: modified_at(&before), has_changed })
     }
 
-    fn content(&self, mut source: File, mut target: File) -> Result<u64, ArtifactSkipReason> {
+    fn content(&self, mut source: &File, mut target: File) -> Result<u64, ArtifactSkipReason> {
         let mut piece = vec![0; PIECE_LEN];
         let mut bytes = 0_u64;
         loop {
@@ -152,5 +182,55 @@ fn reason_of(error: &io::Error) -> ArtifactSkipReason {
         ArtifactSkipReason::DiskFull
     } else {
         ArtifactSkipReason::CopyFailed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::search::ArtifactSearch;
+    use super::*;
+    use longhaul_domain::ArtifactPattern;
+    use longhaul_shim::AttemptDirectory;
+    use std::fs;
+    use std::os::unix::fs::FileExt as _;
+    use std::path::Path;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    /// Copies all files of a directory, and returns the paths of the files that changed during the copy.
+    fn changed_during_copy(work: &Path) -> Vec<String> {
+        let top = tempfile::tempdir().unwrap();
+        let attempt = AttemptDirectory::open(top.path()).unwrap();
+        let source = SourceDirectory::open(&attempt, work.to_str().unwrap()).unwrap();
+        let target = tempfile::tempdir().unwrap();
+        let to = open_directory(rustix::fs::CWD, target.path().to_str().unwrap()).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let patterns = [ArtifactPattern::new("*").unwrap()];
+        let found = ArtifactSearch::new(&patterns, None, deadline).run(&source);
+        let list = ArtifactCopier::new(&source, to, ArtifactLimits::default(), deadline).run(found);
+        assert_eq!(list.skipped, []);
+        list.files.into_iter().filter(|file| file.has_changed_during_copy).map(|file| file.path).collect()
+    }
+
+    #[test]
+    fn file_that_changes_during_its_copy_is_marked() {
+        let work = tempfile::tempdir().unwrap();
+        fs::write(work.path().join("calm"), "x").unwrap();
+        assert_eq!(changed_during_copy(work.path()), [""; 0]);
+        let busy = work.path().join("busy");
+        fs::write(&busy, vec![b'x'; 32 << 20]).unwrap();
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let file = fs::OpenOptions::new().write(true).open(&busy).unwrap();
+                while !is_over.load(Ordering::Relaxed) {
+                    file.write_all_at(b"y", 16 << 20).unwrap();
+                    std::thread::sleep(Duration::from_micros(200));
+                }
+            });
+            let changed = changed_during_copy(work.path());
+            is_over.store(true, Ordering::Relaxed);
+            assert_eq!(changed, ["busy"]);
+        });
     }
 }

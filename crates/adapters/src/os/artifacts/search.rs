@@ -1,6 +1,6 @@
 //! Searches a working directory for the files that match a pattern.
 
-use super::source::{SourceDirectory, changed_at, modified_at, open_directory};
+use super::source::{SourceDirectory, changed_at, open_directory};
 use longhaul_domain::{
     ArtifactPattern, ArtifactProblem, ArtifactSkipReason, PatternProgress, SkippedArtifact, Timestamp,
 };
@@ -46,7 +46,6 @@ pub(super) struct FoundFiles {
 pub(super) struct FoundFile {
     pub(super) path: String,
     pub(super) bytes: u64,
-    pub(super) modified_at: Timestamp,
     pub(super) is_unchanged: bool,
 }
 
@@ -89,6 +88,13 @@ impl<'a> ArtifactSearch<'a> {
         found
             .files
             .sort_by(|one, other| (one.is_unchanged, &one.path).cmp(&(other.is_unchanged, &other.path)));
+        if found.problem.is_none() && source.is_removed() {
+            found.problem = Some(ArtifactProblem::DirectoryMissing);
+        }
+        if found.problem.is_some() {
+            // A file that was not found may exist.
+            return found;
+        }
         let unmatched = self.patterns.iter().zip(self.has_matched).filter(|(_, has_matched)| !has_matched);
         found.unmatched = unmatched.map(|(pattern, _)| pattern.to_string()).collect();
         found
@@ -169,7 +175,6 @@ impl<'a> ArtifactSearch<'a> {
         self.found.files.push(FoundFile {
             path,
             bytes: u64::try_from(found.st_size).unwrap_or(0),
-            modified_at: modified_at(&found),
             is_unchanged: self.begun_at.is_some_and(|begun_at| changed_at(&found) < begun_at),
         });
     }

@@ -2,7 +2,7 @@
 
 use longhaul_domain::{ArtifactProblem, Timestamp};
 use longhaul_shim::AttemptDirectory;
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, openat, statat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, StatxFlags, fstat, openat, statat, statx};
 use rustix::io::Errno;
 use serde_json::{Value, json};
 use std::fs::File;
@@ -32,6 +32,8 @@ struct DirectoryMark {
     path: String,
     device: u64,
     inode: u64,
+    /// Creation time of the directory in nanoseconds; `None` if it is unknown.
+    created_at: Option<i64>,
     written_at: Timestamp,
 }
 
@@ -48,6 +50,7 @@ pub(in crate::os) fn mark_directory(attempt: &AttemptDirectory, directory: &str)
         "path": path.as_deref().unwrap_or(directory),
         "device": found.st_dev,
         "inode": found.st_ino,
+        "created_at": created_at(&opened),
     });
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut file = File::from(openat(attempt, DIRECTORY_MARK, flags, Mode::RUSR | Mode::WUSR)?);
@@ -72,7 +75,12 @@ impl SourceDirectory {
             })?;
         }
         let found = fstat(&fd).map_err(missing)?;
-        let is_same = |mark: &DirectoryMark| (mark.device, mark.inode) == (found.st_dev, found.st_ino);
+        // A file system can give the inode number of a removed directory to its replacement.
+        let was_created = created_at(&fd);
+        let is_same = |mark: &DirectoryMark| {
+            (mark.device, mark.inode) == (found.st_dev, found.st_ino)
+                && mark.created_at.zip(was_created).is_none_or(|(marked, found)| marked == found)
+        };
         if !mark.as_ref().is_none_or(is_same) {
             return Err(ArtifactProblem::DirectoryReplaced);
         }
@@ -86,6 +94,11 @@ impl SourceDirectory {
     /// before this time. Returns `None` if the time is unknown.
     pub(super) const fn begun_at(&self) -> Option<Timestamp> {
         self.begun_at
+    }
+
+    /// Returns true if the directory was removed after it was opened.
+    pub(super) fn is_removed(&self) -> bool {
+        fstat(&self.fd).is_ok_and(|found| found.st_nlink == 0)
     }
 
     pub(super) const fn owner(&self) -> u32 {
@@ -111,6 +124,14 @@ impl AsFd for SourceDirectory {
     }
 }
 
+/// Returns the creation time of a file in nanoseconds, or `None` if the file system does not record it.
+fn created_at(file: impl AsFd) -> Option<i64> {
+    let found = statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::BTIME).ok()?;
+    let is_known = found.stx_mask & StatxFlags::BTIME.bits() != 0;
+    let seconds = found.stx_btime.tv_sec.checked_mul(1_000_000_000)?;
+    is_known.then(|| seconds.checked_add(found.stx_btime.tv_nsec.into())).flatten()
+}
+
 fn read_mark(attempt: &AttemptDirectory) -> Option<DirectoryMark> {
     let file = open_file(attempt, DIRECTORY_MARK).ok()?;
     let written_at = modified_at(&fstat(&file).ok()?);
@@ -121,6 +142,7 @@ fn read_mark(attempt: &AttemptDirectory) -> Option<DirectoryMark> {
         path: mark.get("path")?.as_str()?.to_owned(),
         device: mark.get("device")?.as_u64()?,
         inode: mark.get("inode")?.as_u64()?,
+        created_at: mark.get("created_at").and_then(Value::as_i64),
         written_at,
     })
 }
@@ -177,6 +199,26 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
     use std::path::Path;
+
+    #[test]
+    fn removed_and_replaced_directories_are_noticed() {
+        let top = tempfile::tempdir().unwrap();
+        let [attempt, work] = ["attempt", "work"].map(|name| top.path().join(name));
+        [&attempt, &work].into_iter().for_each(|each| fs::create_dir(each).unwrap());
+        let attempt = AttemptDirectory::open(&attempt).unwrap();
+        let opened = || SourceDirectory::open(&attempt, work.to_str().unwrap());
+        mark_directory(&attempt, work.to_str().unwrap()).unwrap();
+        let held = opened().unwrap();
+        assert!(!held.is_removed());
+        fs::remove_dir(&work).unwrap();
+        assert!(held.is_removed());
+        assert_eq!(opened().map(|_| ()), Err(ArtifactProblem::DirectoryMissing));
+        drop(held);
+        // Many file systems give the new directory the inode number of the removed one.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        fs::create_dir(&work).unwrap();
+        assert_eq!(opened().map(|_| ()), Err(ArtifactProblem::DirectoryReplaced));
+    }
 
     #[test]
     fn link_is_never_opened_at_any_place_of_a_path() {

@@ -1,8 +1,10 @@
 //! Lists the TCP ports on which processes listen.
 
 mod diagnosis;
+mod holder;
 mod table;
 
+pub(in crate::os) use holder::port_holder;
 use longhaul_ports::ListeningPort;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

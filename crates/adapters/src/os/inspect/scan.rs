@@ -85,6 +85,14 @@ pub(super) fn has_sockets(pid: u32) -> bool {
     found || looked.is_err()
 }
 
+/// Returns the inodes of the sockets of a process, as far as this program may read its descriptors.
+pub(super) fn sockets_of(pid: u32) -> Vec<u64> {
+    let mut sockets = Vec::new();
+    // A process that has ended, or that belongs to another user, has no sockets that this program can see.
+    let _ = visit(pid, |_, target| sockets.extend(numbered(target, "socket:[")));
+    sockets
+}
+
 /// One descriptor of a process, as an entry of `/proc/<pid>/fd`.
 struct DescriptorOwner<'a> {
     directory: &'a OwnedFd,

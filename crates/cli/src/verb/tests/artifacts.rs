@@ -16,6 +16,7 @@ fn kept() -> ArtifactsView {
             bytes: 12_288,
             modified_at: "2026-11-21T01:49:55.000Z".to_owned(),
             unchanged: false,
+            changed_while_copied: false,
         }],
         bytes: 12_288,
         skipped: vec![SkippedArtifactView {

@@ -289,9 +289,11 @@ fn first_error() -> BoxedStrategy<FirstError> {
             file,
             line,
             column,
+            has_place: !on_stdout,
             on_stdout,
             offset,
             detail,
+            port_holder: line.map(|pid| PortHolder { port: 8080, pid, name: "node".to_owned() }),
         })
         .boxed()
 }
