@@ -231,6 +231,58 @@ fn e7_a_failed_session_a_failed_creation_and_output_without_an_id_are_told_apart
 }
 
 #[test]
+fn e7_a_failed_creation_without_an_id_is_not_repeated_by_a_retry() {
+    let agents = remote(QUICK);
+    agents.add("jules", "#!/bin/sh\necho x >> \"$FAKE_REMOTE/created\"; echo 'quota warning'; exit 1\n");
+    let id =
+        agents.ok(&["run", "-b", "--agent", "jules", "--prompt", "x", "--retry", "2", "--backoff", "100ms"]);
+    assert_eq!(agents.home.run(&["wait", &id]).code, 1);
+    let record = agents.home.record(&id);
+    assert_eq!(record["attempt"], 3, "{record}");
+    assert_eq!(agents.count("created"), 1, "a session may exist");
+    assert!(record["error"].as_str().unwrap().contains("a session may exist"), "{record}");
+    let again = agents.home.ok(&["restart", "-b", &id]);
+    assert_ne!(agents.home.run(&["wait", &again]).code, 0);
+    assert!(agents.count("created") >= 2, "a restart asks for it");
+}
+
+#[test]
+fn e7_a_cancel_during_the_creation_cancels_the_session_or_says_that_it_may_exist() {
+    let agents = remote(QUICK);
+    agents.set_remote("hang", "");
+    let id = task(&agents);
+    until("the creation has begun", || (agents.count("created") == 1).then_some(()));
+    assert_eq!(agents.home.run(&["cancel", &id]).code, 0);
+    until("the stage says it", || {
+        agents.home.record(&id)["stage"].as_str().unwrap_or_default().contains("it may exist").then_some(())
+    });
+    std::fs::remove_file(agents.remote().join("hang")).unwrap();
+    agents.home.until_status(&id, "cancelled");
+    assert_eq!(agents.home.record(&id)["stage"], "remote session cancelled");
+    assert_eq!(std::fs::read_to_string(agents.remote().join("cancelled")).unwrap(), "77\n");
+}
+
+#[test]
+fn e7_a_launch_of_the_command_that_creates_a_session_follows_the_session() {
+    let agents = remote(QUICK);
+    let id = agents.ok(&[
+        "run",
+        "-b",
+        "--type",
+        "jules_session",
+        "--",
+        "jules",
+        "session",
+        "create",
+        "--prompt=x",
+    ]);
+    until_stage(&agents, &id, "IN_PROGRESS");
+    agents.set_remote("state", "COMPLETED\n");
+    assert_eq!(agents.home.run(&["wait", &id]).code, 0);
+    assert_eq!(agents.home.record(&id)["result"], "diff --git a/77 b/77");
+}
+
+#[test]
 fn e7_a_session_that_vanishes_or_prints_garbage_has_no_invented_end() {
     let agents = remote(QUICK);
     let id = task(&agents);

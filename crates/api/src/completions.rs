@@ -10,7 +10,7 @@ mod live_count;
 use crate::api::Api;
 use crate::convert::{dating, rfc3339, seconds};
 use crate::error::ApiError;
-use crate::events::envelope::{error_of, exit_of};
+use crate::events::envelope::{exit_of, stated_error};
 use crate::events::log_reader::LogReader;
 use crate::events::place::{cursor_text, read_cursor};
 use crate::events::reader::{EventReader, ReaderItem};
@@ -308,7 +308,7 @@ fn view_of(logged: &LoggedEvent, subject: &EventSubject, ending: &Ending) -> End
         status: ending.status().as_str().to_owned(),
         exit_code,
         signal,
-        error: error_of(ending),
+        error: stated_error(ending, Some(&subject.reported)),
         duration_s: subject.started_at.map(|began| seconds(logged.event.at.since(began))),
         completed_at_precision: dating(ending).map(ToOwned::to_owned),
     }

@@ -1,5 +1,6 @@
 //! Conversions between the request and reply types of the API and the types of the engine.
 
+mod agent_doubt;
 mod artifacts;
 mod command;
 mod details;

@@ -6,6 +6,7 @@
 
 mod agent_runner;
 mod argument_template;
+mod created_session;
 mod error;
 mod expansion;
 mod installed;

@@ -16,8 +16,8 @@ pub(crate) enum CliError {
     /// A request to the manager failed.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// The response to a launch was lost, so it is unknown whether the process was created.
-    #[error("it is unknown whether the process was launched: {cause}")]
+    /// The response to a launch or a restart was lost, so it is unknown whether the manager executed the request.
+    #[error("it is unknown whether the manager executed the request: {cause}")]
     Unclear { cause: Box<Self>, launch_key: Option<bool> },
     /// The process was launched, but its id could not be written to standard output or to a file.
     #[error("process {id} was launched, but its id cannot be written to {to}")]

@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 /// Placeholder for the id of a remote session, in commands and in patterns.
 pub const SESSION_PLACEHOLDER: &str = "{session}";
 
+/// Number of the stop signal of a remote session: SIGURG. A stop signal reaches the whole process tree. Programs ignore
+/// this signal by default, so a stop does not kill a tool that is just creating a session.
+pub const REMOTE_STOP_SIGNAL: u8 = 23;
+
 /// The work that the command `longhaul runner` has to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

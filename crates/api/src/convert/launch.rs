@@ -113,7 +113,7 @@ fn check_runner(
 ) -> Result<(), ApiError> {
     let name = &runner.choice.name;
     match (&spec.placement, spec.command()) {
-        (Placement::Here, Some(command)) => check_installed(name, &runner.program, command, captured),
+        (Placement::Here, Some(command)) => check_installed(runner, command, captured),
         (Placement::Node(_) | Placement::Labels(_) | Placement::Anywhere, _) if runner.stays_here => {
             Err(ApiError::invalid(
                 "node",
@@ -220,12 +220,19 @@ fn is_deeper(value: &Value, levels: usize) -> bool {
     }
 }
 
-/// Parses a process name. Names that start with `@` are refused, because references such as `@last` have this form.
+/// Parses a process name. Names that start with `@` or `agent:` are refused, because references such as `@last` and
+/// `agent:NAME` have this form.
 fn name(text: &str) -> Result<ProcessName, ApiError> {
     if text.starts_with('@') {
         return Err(ApiError::invalid(
             "name",
             "the name starts with @, which is reserved for words such as @last",
+        ));
+    }
+    if text.starts_with("agent:") {
+        return Err(ApiError::invalid(
+            "name",
+            "the name starts with agent:, which is reserved for references to the processes of an agent",
         ));
     }
     Ok(text.parse()?)
@@ -385,6 +392,7 @@ mod tests {
     fn name_begins_with_anything_but_an_at_sign() {
         let with = |name: &str| read(LaunchRequest { name: Some(name.to_owned()), ..command_request() });
         assert!(with("@last").is_err());
+        assert!(with("agent:zed").is_err());
         assert!(with("last@").is_ok());
     }
 

@@ -1,5 +1,6 @@
 //! Converts the record of a process to the view that clients get.
 
+use crate::convert::agent_doubt;
 use crate::convert::moment::rfc3339;
 use crate::convert::monitoring;
 use crate::convert::reason;
@@ -272,10 +273,12 @@ fn pending(state: &State, hindrance: &BlockedBy) -> Option<PendingView> {
     Some(PendingView { why: why.to_owned(), due_at: due.map(rfc3339), last_error })
 }
 
-/// Returns the error message of a process that failed, timed out or was interrupted.
+/// Returns the error message of a process that did not complete. A cancelled process has one only if the command
+/// reported it.
 fn error(process: &Process, ending: &Ending, now: Timestamp) -> Option<String> {
     match ending {
-        Ending::Completed { .. } | Ending::Cancelled { .. } => None,
+        Ending::Completed { .. } => None,
+        Ending::Cancelled { .. } => process.reported.error.clone(),
         Ending::Failed { .. } | Ending::Timeout { .. } | Ending::Interrupted { .. } => {
             let found = || ending.exit()?.first_error.as_ref().map(|error| error.message.clone());
             let ended = || reason::reason(process, now, &BlockedBy::None, &[]);
@@ -361,6 +364,9 @@ fn conditions(process: &Process) -> Vec<String> {
     }
     if process.tests.as_ref().is_some_and(|tests| tests.doubt.is_some()) {
         conditions.push(test_report::TESTS_DOUBTFUL.to_owned());
+    }
+    if agent_doubt::doubt(process).is_some() {
+        conditions.push(agent_doubt::RESULT_DOUBTFUL.to_owned());
     }
     conditions
 }

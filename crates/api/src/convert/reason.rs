@@ -1,5 +1,6 @@
 //! Explains the state of a process in one sentence.
 
+use crate::convert::agent_doubt;
 use crate::convert::moment::{rfc3339, span};
 use crate::convert::process::BlockedBy;
 use longhaul_domain::{
@@ -15,6 +16,7 @@ pub(super) fn reason(
     hindrance: &BlockedBy,
     members: &[u32],
 ) -> Option<String> {
+    let said = process.reported.error.as_deref();
     match &process.state {
         State::Pending(pending) => Some(of_pending(process, pending, now, hindrance)),
         State::Starting { .. } => Some("the command is being started".to_owned()),
@@ -48,12 +50,16 @@ pub(super) fn reason(
                     || "the timeout was exceeded".to_owned(),
                     |limit| format!("the process ran longer than its timeout of {}", span(limit)),
                 );
-                format!("{over}{}", and_then(exit.as_ref()))
+                format!("{over}{}", and_then(exit.as_ref(), said))
             }
-            other @ (Ending::Completed { .. }
-            | Ending::Failed { .. }
-            | Ending::Cancelled { .. }
-            | Ending::Interrupted { .. }) => of_ending(other),
+            Ending::Completed { .. } => {
+                let doubt =
+                    agent_doubt::doubt(process).map_or_else(String::new, |doubt| format!(", but {doubt}"));
+                format!("{}{doubt}", of_ending(&ended.ending))
+            }
+            other @ (Ending::Failed { .. } | Ending::Cancelled { .. } | Ending::Interrupted { .. }) => {
+                of_ending_with(other, said)
+            }
         }),
     }
 }
@@ -73,18 +79,24 @@ fn of_survivors(members: &[u32]) -> String {
 
 /// Explains in one sentence how a process ended.
 pub(crate) fn of_ending(ending: &Ending) -> String {
+    of_ending_with(ending, None)
+}
+
+/// Explains in one sentence how a process ended. `said` is the error that the command itself reported. It is more
+/// reliable than an error that was found in the output.
+fn of_ending_with(ending: &Ending, said: Option<&str>) -> String {
     match ending {
-        Ending::Completed { exit: Some(exit), .. } => of_exit(exit),
+        Ending::Completed { exit: Some(exit), .. } => of_exit(exit, None),
         Ending::Completed { exit: None, .. } => "its reporter reported that the work is done".to_owned(),
         Ending::Failed { failure } => match failure {
-            Failure::Exit(exit) => of_exit(exit),
+            Failure::Exit(exit) => of_exit(exit, said),
             Failure::Start(failure) => format!("could not be started: {}", failure.detail),
             Failure::NeverRan { times } => format!("{times} attempts in a row could not be started"),
             Failure::Reported { error } => error.clone(),
         },
-        Ending::Timeout { exit } => format!("the timeout was exceeded{}", and_then(exit.as_ref())),
+        Ending::Timeout { exit } => format!("the timeout was exceeded{}", and_then(exit.as_ref(), said)),
         Ending::Cancelled { by: cause, exit: Some(exit) } => {
-            format!("cancelled {}, {}", by(*cause), of_exit(exit))
+            format!("cancelled {}, {}", by(*cause), of_exit(exit, said))
         }
         Ending::Cancelled { by: cause, exit: None } => format!("cancelled {}", by(*cause)),
         Ending::Interrupted { why } => of_interruption(why),
@@ -108,7 +120,7 @@ fn of_pending(process: &Process, pending: &Pending, now: Timestamp, hindrance: &
             process.retries,
             process.spec.retry.retries,
             span(at.since(now)),
-            of_ending(after)
+            of_ending_with(after, process.reported.error.as_deref())
         ),
     }
 }
@@ -160,7 +172,7 @@ pub(super) fn place(placement: &Placement) -> String {
 
 /// Describes the exit of a command. If a resource limit caused the exit, the limit comes before the exit code or
 /// signal. The first error in the output comes last.
-fn of_exit(exit: &Exit) -> String {
+fn of_exit(exit: &Exit, said: Option<&str>) -> String {
     let status = of_status(exit.status);
     let ended = match (exit.limit, exit.status) {
         (None, _) => status,
@@ -175,8 +187,8 @@ fn of_exit(exit: &Exit) -> String {
             format!("the file size limit was exceeded; {status}")
         }
     };
-    match &exit.first_error {
-        Some(error) => format!("{ended}: {}", error.message),
+    match said.or_else(|| exit.first_error.as_ref().map(|error| error.message.as_str())) {
+        Some(error) => format!("{ended}: {error}"),
         None => ended,
     }
 }
@@ -194,8 +206,8 @@ fn of_status(status: ExitStatus) -> String {
     }
 }
 
-fn and_then(exit: Option<&Exit>) -> String {
-    exit.map_or_else(String::new, |exit| format!("; {}", of_exit(exit)))
+fn and_then(exit: Option<&Exit>, said: Option<&str>) -> String {
+    exit.map_or_else(String::new, |exit| format!("; {}", of_exit(exit, said)))
 }
 
 fn of_interruption(why: &Interruption) -> String {
@@ -251,8 +263,8 @@ const fn signal_name(number: u8) -> Option<&'static str> {
 mod tests {
     use super::*;
     use longhaul_domain::{
-        AwakeTime, Capabilities, CommandSpec, DecisionContext, Input, Lineage, Observation, ProcessId,
-        RandomBits, Spec, Work,
+        AgentOutputFormat, AwakeTime, Capabilities, CommandSpec, DecisionContext, FirstError, Input, Lineage,
+        Observation, ProcessId, RandomBits, RunnerChoice, Spec, Status, Work,
     };
     use std::sync::Arc;
     use std::time::Duration;
@@ -306,8 +318,63 @@ mod tests {
     }
 
     #[test]
+    fn error_that_the_command_reported_explains_the_end_instead_of_a_guess() {
+        let ended = |cause| {
+            let mut process = running();
+            process.reported.error = Some("the quota is used up".to_owned());
+            let first_error = FirstError {
+                kind: "exception".to_owned(),
+                message: "guess".to_owned(),
+                file: None,
+                line: None,
+                column: None,
+                on_stdout: false,
+                offset: 0,
+                detail: None,
+            };
+            let exit = Exit { stopped: cause, first_error: Some(Box::new(first_error)), ..exit(code(3)) };
+            let attempt = process.attempt;
+            see(&mut process, Observation::Exited { attempt, exit }, 61_000);
+            reason(&process, Timestamp(61_000), &BlockedBy::None, &[]).unwrap()
+        };
+        for (cause, words) in [
+            (None, "exited with code 3: the quota is used up"),
+            (Some(StopCause::Timeout), "exited with code 3: the quota is used up"),
+        ] {
+            let said = ended(cause);
+            assert!(said.ends_with(words) && !said.contains("guess"), "{said}");
+        }
+    }
+
+    #[test]
+    fn success_without_a_result_of_the_agent_is_doubted() {
+        let ended = |output, error: Option<&str>| {
+            let mut process = running();
+            let mut spec = process.spec.as_ref().clone();
+            let mut command = spec.command().unwrap().clone();
+            command.runner = Some(RunnerChoice { name: "agent".to_owned(), output });
+            spec.work = Work::Command(Box::new(command));
+            process.spec = Arc::new(spec);
+            process.reported.error = error.map(str::to_owned);
+            let attempt = process.attempt;
+            see(&mut process, Observation::Exited { attempt, exit: exit(code(0)) }, 61_000);
+            assert_eq!(process.status(), Status::Completed);
+            reason(&process, Timestamp(61_000), &BlockedBy::None, &[]).unwrap()
+        };
+        assert_eq!(
+            ended(AgentOutputFormat::Claude, None),
+            "exited with code 0, but longhaul found no result in the format claude in the output of the agent"
+        );
+        assert_eq!(
+            ended(AgentOutputFormat::Claude, Some("API Error: 429")),
+            "exited with code 0, but the agent reported an error: API Error: 429"
+        );
+        assert_eq!(ended(AgentOutputFormat::Plain, None), "exited with code 0");
+    }
+
+    #[test]
     fn exceeded_limit_is_named_as_such() {
-        let ended_by = |limit, status| of_exit(&Exit { limit: Some(limit), ..exit(status) });
+        let ended_by = |limit, status| of_exit(&Exit { limit: Some(limit), ..exit(status) }, None);
         let said = [
             (ExceededLimit::Memory, signal(9), "killed because memory was full; killed by signal 9 (KILL)"),
             (

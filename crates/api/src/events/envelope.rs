@@ -122,13 +122,26 @@ fn add_ending(data: &mut EventData, how: &Ending, reported: Option<&ReportedOutc
     (data.exit_code, data.signal) = exit_of(how);
     data.cause = cause_of(how).map(|cause| cause.as_str().to_owned());
     // The error that the command itself reported is more informative than the exit code.
-    data.error =
-        error_of(how).map(|error| reported.and_then(|reported| reported.error.clone()).unwrap_or(error));
+    data.error = stated_error(how, reported);
     data.first_error = how
         .exit()
         .and_then(|exit| exit.first_error.as_deref())
         .map(|error| FirstErrorView { detail: None, ..first_error(error) });
     data.completed_at_precision = dating(how).map(ToOwned::to_owned);
+}
+
+/// Returns the error message of a process that did not complete. The error that the command itself reported is more
+/// informative than the exit code.
+pub(crate) fn stated_error(how: &Ending, reported: Option<&ReportedOutcome>) -> Option<String> {
+    match how {
+        Ending::Completed { .. } => None,
+        Ending::Failed { .. }
+        | Ending::Timeout { .. }
+        | Ending::Cancelled { .. }
+        | Ending::Interrupted { .. } => {
+            reported.and_then(|reported| reported.error.clone()).or_else(|| error_of(how))
+        }
+    }
 }
 
 /// Returns the exit code or the signal number with which a command ended.
@@ -142,7 +155,7 @@ pub(crate) fn exit_of(how: &Ending) -> (Option<i32>, Option<u8>) {
 
 /// Returns the error message of an ending, or `None` for completed and cancelled processes. If the output contains an
 /// error, the first error is used, because it is more informative than the exit code.
-pub(crate) fn error_of(how: &Ending) -> Option<String> {
+fn error_of(how: &Ending) -> Option<String> {
     match how {
         Ending::Completed { .. } | Ending::Cancelled { .. } => None,
         Ending::Failed { .. } | Ending::Timeout { .. } | Ending::Interrupted { .. } => {

@@ -87,6 +87,12 @@ impl CommandTemplate {
         self.0.iter().any(|argument| argument.uses(placeholder))
     }
 
+    /// Returns the words in front of the first flag and the first placeholder: the program and its subcommands.
+    pub(super) fn subcommand(&self) -> Vec<&str> {
+        let word = ArgumentTemplate::fixed_word;
+        self.0.iter().map_while(word).collect()
+    }
+
     /// Replaces the placeholders. If the value of a placeholder is absent, its argument is left out, together with the
     /// flag in front of the argument.
     pub(super) fn expand(&self, values: &PlaceholderValues<'_>) -> Vec<String> {
@@ -157,6 +163,14 @@ impl ArgumentTemplate {
             }
         }
         Some(word)
+    }
+
+    /// Returns the argument if it is neither a flag nor contains a placeholder.
+    fn fixed_word(&self) -> Option<&str> {
+        match self.0.as_slice() {
+            [ArgumentPart::Text(text)] if !text.starts_with('-') => Some(text),
+            _ => None,
+        }
     }
 
     /// Returns true if the argument itself is a flag, such as `--model={model}`.

@@ -68,6 +68,12 @@ pub enum RunnerError {
         /// Text of the rule.
         text: String,
     },
+    /// The name of an environment variable is not valid.
+    #[error("{text:?} is not the name of an environment variable")]
+    Variable {
+        /// Text of the name.
+        text: String,
+    },
     /// The process type is not valid.
     #[error("{text:?} is not a process type")]
     ProcessType {
@@ -91,6 +97,7 @@ impl RunnerError {
             | Self::Pattern { field, .. } => field,
             Self::State { .. } | Self::NoCompletedState => "states",
             Self::Key { .. } => "key",
+            Self::Variable { .. } => "environment",
             Self::ProcessType { .. } => "type",
         }
     }
@@ -115,6 +122,7 @@ impl RunnerError {
                     .to_owned()
             }
             Self::Key { .. } => "give rules such as \"claude-opus*=opus\"".to_owned(),
+            Self::Variable { .. } => "give NAME=VALUE, or NAME to copy the variable from the manager".to_owned(),
             Self::ProcessType { .. } => {
                 "give test_suite, build, server, analysis, jules_session, custom or custom:NAME".to_owned()
             }

@@ -2,17 +2,23 @@
 
 use super::agent_runner::{AgentRunner, RemoteSettings, RunnerWork};
 use super::argument_template::PlaceholderValues;
+use super::created_session;
 use super::runner_set::{RunnerHost, RunnerSet};
 use crate::error::ApiError;
 use longhaul_domain::{AgentOutputFormat, RunnerChoice};
 use longhaul_wire::api::{CommandRequest, LaunchRequest};
-use longhaul_wire::runner_plan::{RemotePlan, RunnerPlan, StepsPlan};
+use longhaul_wire::runner_plan::{REMOTE_STOP_SIGNAL, RemotePlan, RunnerPlan, StepsPlan};
 use std::time::Duration;
 
 /// Maximum length of a prompt in a command, in bytes. The operating system accepts at most 128 KiB in one argument.
 const MAX_PROMPT_LEN: usize = 120 * 1024;
 /// Time between the stop signal and SIGKILL for a remote session, so that its cancellation has time.
 const REMOTE_GRACE: Duration = Duration::from_secs(30);
+
+/// Configuration key of the command of a local agent.
+const COMMAND: &str = "command";
+/// Configuration key of the command that creates a remote session.
+const START: &str = "start";
 
 /// A launch whose command is complete.
 #[derive(Debug)]
@@ -29,12 +35,20 @@ pub(crate) struct ExpandedRunner {
     pub(crate) choice: RunnerChoice,
     /// Program of the agent or of the tool, which must be installed.
     pub(crate) program: String,
+    /// Name of the configuration key that contains the program.
+    pub(crate) program_key: &'static str,
     /// True if only the node that accepted the launch may run it.
     pub(crate) stays_here: bool,
 }
 
-/// Builds the command of a launch that has a prompt and no command. Returns other launches unchanged.
+/// Builds the command of a launch that has a prompt and no command. If a launch contains the command that creates a
+/// remote session, its runner follows the session. Returns other launches unchanged.
 pub(crate) fn expand(set: &RunnerSet, mut request: LaunchRequest) -> Result<ExpandedLaunch, ApiError> {
+    // An empty model is no model. It must not become an empty argument.
+    request.model = request.model.take().filter(|model| !model.trim().is_empty());
+    if let Some(runner) = created_session::runner_of(set, &request) {
+        return follow(runner, request, &set.host);
+    }
     let has_command = request.command.as_ref().is_some_and(|command| !command.program.is_empty());
     let prompt = request.prompt.clone().filter(|prompt| !prompt.trim().is_empty());
     let Some(prompt) = prompt.filter(|_| !has_command && request.reported.is_none()) else {
@@ -59,9 +73,35 @@ pub(crate) fn expand(set: &RunnerSet, mut request: LaunchRequest) -> Result<Expa
         cwd: &command.directory,
     };
     let built = build(runner, &values, &set.host)?;
+    Ok(finished(runner, request, command, built))
+}
+
+/// Replaces the command that creates a remote session by the command that also follows the session.
+fn follow(
+    runner: &AgentRunner,
+    mut request: LaunchRequest,
+    host: &RunnerHost,
+) -> Result<ExpandedLaunch, ApiError> {
+    let mut command = request.command.take().unwrap_or_default();
+    let mut start = vec![std::mem::take(&mut command.program)];
+    start.append(&mut command.args);
+    complete(&mut command, runner, host)?;
+    let program = created_session::program_of(&start).to_owned();
+    let built = remote(runner, start, program, host)?;
+    Ok(finished(runner, request, command, built))
+}
+
+/// Returns a launch with the command of a runner.
+fn finished(
+    runner: &AgentRunner,
+    mut request: LaunchRequest,
+    mut command: CommandRequest,
+    built: BuiltCommand,
+) -> ExpandedLaunch {
     (command.program, command.args) = split(built.words);
-    if built.stays_here {
+    if built.program_key == START {
         command.grace_ms = command.grace_ms.or(Some(millis(REMOTE_GRACE)));
+        command.stop_signal = command.stop_signal.or(Some(REMOTE_STOP_SIGNAL));
     }
     let key = || runner.key_of(request.model.as_deref()).map(ToString::to_string);
     request.key = request.key.take().or_else(key);
@@ -70,14 +110,15 @@ pub(crate) fn expand(set: &RunnerSet, mut request: LaunchRequest) -> Result<Expa
     request.idle_after_ms = request.idle_after_ms.or(runner.idle_after.map(millis));
     request.command = Some(command);
     let choice = RunnerChoice { name: runner.name.clone(), output: built.output };
-    let runner = ExpandedRunner { choice, program: built.program, stays_here: built.stays_here };
-    Ok(ExpandedLaunch { request, runner: Some(runner) })
+    let BuiltCommand { program, program_key, stays_here, .. } = built;
+    ExpandedLaunch { request, runner: Some(ExpandedRunner { choice, program, program_key, stays_here }) }
 }
 
 /// A command that a runner built, with the facts that longhaul needs to run it.
 struct BuiltCommand {
     words: Vec<String>,
     program: String,
+    program_key: &'static str,
     output: AgentOutputFormat,
     stays_here: bool,
 }
@@ -97,11 +138,29 @@ fn build(
                 let on_complete = on_complete.iter().map(|step| step.expand(values)).collect();
                 planned(&RunnerPlan::Steps(StepsPlan { command, on_complete }), runner, host)?
             };
-            Ok(BuiltCommand { words, program, output: runner.output, stays_here: !on_complete.is_empty() })
+            let stays_here = !on_complete.is_empty();
+            Ok(BuiltCommand { words, program, program_key: COMMAND, output: runner.output, stays_here })
         }
-        RunnerWork::Remote { start, settings, states, on_complete } => {
+        RunnerWork::Remote { start, .. } => {
             let start = start.expand(values);
             let program = start.first().cloned().unwrap_or_default();
+            remote(runner, start, program, host)
+        }
+    }
+}
+
+/// Builds the command that creates and follows a remote session. `start` is the command that creates the session.
+fn remote(
+    runner: &AgentRunner,
+    start: Vec<String>,
+    program: String,
+    host: &RunnerHost,
+) -> Result<BuiltCommand, ApiError> {
+    match &runner.work {
+        RunnerWork::Local { .. } => {
+            Err(ApiError::invalid("agent", format!("the runner {} has no remote session", runner.name)))
+        }
+        RunnerWork::Remote { settings, states, on_complete, .. } => {
             let RemoteSettings { session_id, poll, poll_interval, cancel, .. } = settings.as_ref();
             let plan = RunnerPlan::Remote(RemotePlan {
                 runner: runner.name.clone(),
@@ -115,7 +174,8 @@ fn build(
             });
             let words = planned(&plan, runner, host)?;
             // The output needs no reader, because the command reports its result itself.
-            Ok(BuiltCommand { words, program, output: AgentOutputFormat::Unread, stays_here: true })
+            let output = AgentOutputFormat::Unread;
+            Ok(BuiltCommand { words, program, program_key: START, output, stays_here: true })
         }
     }
 }

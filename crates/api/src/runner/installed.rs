@@ -1,5 +1,6 @@
 //! Checks that the program of an agent is installed.
 
+use super::expansion::ExpandedRunner;
 use crate::error::ApiError;
 use longhaul_domain::CommandSpec;
 use std::os::unix::fs::PermissionsExt;
@@ -11,11 +12,12 @@ const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 /// Refuses a launch whose agent is not installed, before the launch is recorded. `captured` is the environment of the
 /// caller.
 pub(crate) fn check_installed(
-    runner: &str,
-    program: &str,
+    runner: &ExpandedRunner,
     command: &CommandSpec,
     captured: Option<&[(String, String)]>,
 ) -> Result<(), ApiError> {
+    let ExpandedRunner { program, program_key, .. } = runner;
+    let runner = &runner.choice.name;
     let declared = command.environment.declared.iter();
     let all = declared.chain(captured.unwrap_or_default());
     let path = all.into_iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_str());
@@ -30,7 +32,7 @@ pub(crate) fn check_installed(
         format!("the agent of the runner {runner} is not installed"),
     )
     .because(format!("there is no program {program:?}{place}"))
-    .help(format!("install it, or set `runner.{runner}.command` to its path")))
+    .help(format!("install it, or set `runner.{runner}.{program_key}` to a command with its path")))
 }
 
 fn candidates<'a>(
@@ -53,7 +55,7 @@ fn is_program(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use longhaul_domain::EnvironmentSpec;
+    use longhaul_domain::{AgentOutputFormat, EnvironmentSpec, RunnerChoice};
 
     #[test]
     fn program_is_searched_where_the_command_would_search_it() {
@@ -69,7 +71,13 @@ mod tests {
             |program: &str, declared: Vec<(String, String)>, captured: Option<Vec<(String, String)>>| {
                 let mut command = CommandSpec::of(program, &[], top.path().to_str().unwrap());
                 command.environment = EnvironmentSpec { declared, ..EnvironmentSpec::default() };
-                check_installed("x", program, &command, captured.as_deref())
+                let runner = ExpandedRunner {
+                    choice: RunnerChoice { name: "x".to_owned(), output: AgentOutputFormat::Unread },
+                    program: program.to_owned(),
+                    program_key: "start",
+                    stays_here: true,
+                };
+                check_installed(&runner, &command, captured.as_deref())
             };
         assert!(check("agent", path("/nowhere:bin"), None).is_ok());
         assert!(check("agent", Vec::new(), Some(path(bin.to_str().unwrap()))).is_ok());
@@ -77,6 +85,7 @@ mod tests {
         assert!(check("agent", path("/nowhere"), Some(path("bin"))).is_err(), "declared variables win");
         let missing = check("notes", path("bin"), None).unwrap_err();
         assert_eq!(missing.problem().slug, "runner_not_installed");
+        assert!(missing.problem().help.as_ref().unwrap().contains("`runner.x.start`"));
         assert!(missing.problem().detail.as_ref().unwrap().contains("\"notes\" in PATH (bin)"));
     }
 }

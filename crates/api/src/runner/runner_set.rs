@@ -47,6 +47,11 @@ impl RunnerSet {
         self.runners.keys().map(String::as_str)
     }
 
+    /// Returns all runners.
+    pub(super) fn all(&self) -> impl Iterator<Item = &AgentRunner> {
+        self.runners.values()
+    }
+
     /// Returns the runner for a launch.
     ///
     /// # Errors Returns an error that lists all runners if the agent of the launch is not one of them.

@@ -151,6 +151,11 @@ fn runner(
     if let Some(field) = REMOTE.into_iter().find(|field| !is_remote && values.get(field).is_some()) {
         return Err(invalid(&values, &RunnerError::OnlyRemote { field }));
     }
+    if let Some(text) =
+        values.list("environment").iter().map(|text| name_of(text)).find(|name| !is_name(name))
+    {
+        return Err(invalid(&values, &RunnerError::Variable { text: text.to_owned() }));
+    }
     let remote = is_remote.then(|| RemoteSettings {
         start: values.list(START).to_vec(),
         session_id: values.text("session_id").unwrap_or_default().to_owned(),
@@ -172,6 +177,15 @@ fn runner(
         remote,
     };
     AgentRunner::new(settings).map_err(|error| invalid(&values, &error))
+}
+
+/// Returns the name of the variable in `NAME=VALUE` or `NAME`.
+fn name_of(text: &str) -> &str {
+    text.split_once('=').map_or(text, |(name, _)| name)
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control())
 }
 
 /// If the user replaced a built-in remote session by a local command, or a built-in local command by a remote session,

@@ -1,6 +1,7 @@
 //! Implements the hidden command `runner`. The launch of an agent executes this command in place of the agent, to
 //! follow a remote session to its end or to run further commands after the agent.
 
+mod id_search;
 mod remote;
 mod reporter;
 mod session_file;

@@ -86,7 +86,13 @@ impl OutputConsumer for AgentConsumer {
             tracing::debug!(count, format = ?self.format, "ignored lines that are not in the format of the agent");
         }
         let outcome = outcome_of(&facts, is_complete);
-        if outcome.is_empty() { Vec::new() } else { vec![self.observed(outcome, None)] }
+        // The last steps may not have been reported yet.
+        let step = facts.step.filter(|step| self.reported.step.as_ref() != Some(step));
+        let stage = step.and_then(|step| Stage::new(&step).ok());
+        if outcome.is_empty() && stage.is_none() {
+            return Vec::new();
+        }
+        vec![self.observed(outcome, stage)]
     }
 }
 
@@ -154,7 +160,7 @@ mod tests {
         push(&mut consumer, OutputSource::Stdout, "{\"type\":\"result\",\"result\":\"d\\u00fcne\"}");
         let result = JsonText::checked("\"düne\"".to_owned()).ok();
         let done = ReportedOutcome { result, agent_session: session, ..ReportedOutcome::default() };
-        assert_eq!(outcomes(consumer.finish(true)), [(done, None)]);
+        assert_eq!(outcomes(consumer.finish(true)), [(done, Some("done".to_owned()))]);
         assert_eq!(consumer.finish(true), []);
     }
 

@@ -2,7 +2,7 @@
 //! `--output-format json`.
 
 use super::facts::{AgentFacts, AgentTokens};
-use super::fields::{at, items, number, text};
+use super::fields::{count, items, object, text};
 use serde_json::Value;
 
 /// Reads one line. Returns false if its type is unknown.
@@ -43,12 +43,18 @@ fn result(line: &Value, facts: &mut AgentFacts) {
     } else if let Some(said) = said {
         facts.message = Some(said.to_owned());
     }
-    if at(line, &["usage"]).is_some() {
-        let count = |name| number(line, &["usage", name]);
-        facts.tokens = Some(AgentTokens {
-            input: count("input_tokens").saturating_add(count("cache_creation_input_tokens")),
-            output: count("output_tokens"),
-            cached: count("cache_read_input_tokens"),
-        });
+    if let Some(usage) = object(line, &["usage"]) {
+        facts.tokens = tokens(usage);
     }
+    facts.set_step("done");
+}
+
+/// Returns the totals. Returns `None` if one of the numbers is no count.
+fn tokens(usage: &Value) -> Option<AgentTokens> {
+    Some(AgentTokens {
+        input: count(usage, &["input_tokens"])?
+            .checked_add(count(usage, &["cache_creation_input_tokens"])?)?,
+        output: count(usage, &["output_tokens"])?,
+        cached: count(usage, &["cache_read_input_tokens"])?,
+    })
 }

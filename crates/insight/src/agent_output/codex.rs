@@ -1,7 +1,7 @@
 //! JSON lines of Codex: `codex exec --json`.
 
 use super::facts::{AgentFacts, AgentTokens};
-use super::fields::{number, text};
+use super::fields::{count, object, text};
 use serde_json::Value;
 
 /// Reads one line. Returns false if its type is unknown.
@@ -14,19 +14,25 @@ pub(super) fn read(line: &Value, facts: &mut AgentFacts) -> bool {
         Some("turn.started") => facts.set_step("thinking"),
         Some("item.started" | "item.updated" | "item.completed") => item(line, facts),
         Some("turn.completed") => {
-            let count = |name| number(line, &["usage", name]);
-            let cached = count("cached_input_tokens");
-            facts.add_tokens(AgentTokens {
-                input: count("input_tokens").saturating_sub(cached),
-                output: count("output_tokens"),
-                cached,
-            });
+            // Errors before the end of the turn, such as a lost connection, were overcome.
+            facts.error = None;
+            facts.add_tokens(object(line, &["usage"]).and_then(tokens));
         }
         Some("turn.failed") => facts.error = text(line, &["error", "message"]).map(str::to_owned),
         Some("error") => facts.error = text(line, &["message"]).map(str::to_owned),
         Some(_) | None => return false,
     }
     true
+}
+
+/// Returns the tokens of a turn. Returns `None` if one of the numbers is no count.
+fn tokens(usage: &Value) -> Option<AgentTokens> {
+    let cached = count(usage, &["cached_input_tokens"])?;
+    Some(AgentTokens {
+        input: count(usage, &["input_tokens"])?.checked_sub(cached)?,
+        output: count(usage, &["output_tokens"])?,
+        cached,
+    })
 }
 
 fn item(line: &Value, facts: &mut AgentFacts) {

@@ -18,6 +18,8 @@ pub struct AgentFacts {
     pub session: Option<String>,
     /// Current step of the agent, such as the tool that it uses.
     pub step: Option<String>,
+    /// True if the tokens of a turn are unknown, so that their sum is unknown.
+    pub(super) lacks_tokens: bool,
     /// Number of lines that were ignored because they are not JSON in the expected format.
     pub ignored_lines: u64,
 }
@@ -34,13 +36,13 @@ pub struct AgentTokens {
 }
 
 impl AgentTokens {
-    /// Returns the sum of both token counts.
-    pub(super) const fn plus(self, other: Self) -> Self {
-        Self {
-            input: self.input.saturating_add(other.input),
-            output: self.output.saturating_add(other.output),
-            cached: self.cached.saturating_add(other.cached),
-        }
+    /// Returns the sum of both token counts. Returns `None` if the sum is too large.
+    pub(super) fn plus(self, other: Self) -> Option<Self> {
+        Some(Self {
+            input: self.input.checked_add(other.input)?,
+            output: self.output.checked_add(other.output)?,
+            cached: self.cached.checked_add(other.cached)?,
+        })
     }
 }
 
@@ -76,8 +78,10 @@ impl AgentFacts {
         }
     }
 
-    /// Adds the tokens of one turn.
-    pub(super) fn add_tokens(&mut self, tokens: AgentTokens) {
-        self.tokens = Some(self.tokens.unwrap_or_default().plus(tokens));
+    /// Adds the tokens of one turn. If they are unknown, the sum of all turns is unknown too.
+    pub(super) fn add_tokens(&mut self, tokens: Option<AgentTokens>) {
+        let sum = tokens.and_then(|tokens| self.tokens.unwrap_or_default().plus(tokens));
+        self.lacks_tokens |= sum.is_none();
+        self.tokens = sum.filter(|_| !self.lacks_tokens);
     }
 }

@@ -7,9 +7,18 @@ pub(super) fn text<'a>(value: &'a Value, path: &[&str]) -> Option<&'a str> {
     at(value, path)?.as_str()
 }
 
-/// Returns the number at a path of field names; 0 if there is none.
-pub(super) fn number(value: &Value, path: &[&str]) -> u64 {
-    at(value, path).and_then(Value::as_u64).unwrap_or(0)
+/// Returns the count at a path of field names; 0 if the field does not exist. Returns `None` if the field is no count,
+/// so that nobody invents a number for it.
+pub(super) fn count(value: &Value, path: &[&str]) -> Option<u64> {
+    match at(value, path) {
+        None | Some(Value::Null) => Some(0),
+        Some(field) => field.as_u64(),
+    }
+}
+
+/// Returns the object at a path of field names. Returns `None` if there is none, or if it is empty.
+pub(super) fn object<'a>(value: &'a Value, path: &[&str]) -> Option<&'a Value> {
+    at(value, path).filter(|found| found.as_object().is_some_and(|fields| !fields.is_empty()))
 }
 
 /// Returns the items of the list at a path of field names.

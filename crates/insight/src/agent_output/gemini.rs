@@ -1,7 +1,7 @@
 //! JSON lines of Gemini CLI: `gemini --output-format stream-json`.
 
 use super::facts::{AgentFacts, AgentTokens};
-use super::fields::{at, number, text};
+use super::fields::{count, object, text};
 use super::reader::MAX_MESSAGE_LEN;
 use serde_json::Value;
 
@@ -53,13 +53,17 @@ fn result(line: &Value, facts: &mut AgentFacts) {
         }
         None => {}
     }
-    if at(line, &["stats"]).is_some() {
-        let count = |name| number(line, &["stats", name]);
-        let cached = count("cached");
-        facts.tokens = Some(AgentTokens {
-            input: count("input_tokens").saturating_sub(cached),
-            output: count("output_tokens"),
-            cached,
-        });
+    if let Some(stats) = object(line, &["stats"]) {
+        facts.tokens = tokens(stats);
     }
+}
+
+/// Returns the totals. Returns `None` if one of the numbers is no count.
+fn tokens(stats: &Value) -> Option<AgentTokens> {
+    let cached = count(stats, &["cached"])?;
+    Some(AgentTokens {
+        input: count(stats, &["input_tokens"])?.checked_sub(cached)?,
+        output: count(stats, &["output_tokens"])?,
+        cached,
+    })
 }

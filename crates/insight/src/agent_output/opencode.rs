@@ -1,7 +1,7 @@
 //! JSON lines of OpenCode: `opencode run --format json`.
 
 use super::facts::{AgentFacts, AgentTokens};
-use super::fields::{at, number, text};
+use super::fields::{count, object, text};
 use serde_json::Value;
 
 /// Reads one line. Returns false if its type is unknown.
@@ -13,16 +13,7 @@ pub(super) fn read(line: &Value, facts: &mut AgentFacts) -> bool {
             facts.set_step("answering");
         }
         Some("tool_use") => facts.set_step(text(line, &["part", "tool"]).unwrap_or("tool")),
-        Some("step_finish") => {
-            if at(line, &["part", "tokens"]).is_some() {
-                let count = |path: &[&str]| number(line, &[&["part", "tokens"], path].concat());
-                facts.add_tokens(AgentTokens {
-                    input: count(&["input"]).saturating_add(count(&["cache", "write"])),
-                    output: count(&["output"]).saturating_add(count(&["reasoning"])),
-                    cached: count(&["cache", "read"]),
-                });
-            }
-        }
+        Some("step_finish") => facts.add_tokens(object(line, &["part", "tokens"]).and_then(tokens)),
         Some("error") => {
             let stated = text(line, &["error", "data", "message"]).or_else(|| text(line, &["error", "name"]));
             facts.error = stated.map(str::to_owned);
@@ -32,4 +23,13 @@ pub(super) fn read(line: &Value, facts: &mut AgentFacts) -> bool {
     }
     facts.set_session(text(line, &["sessionID"]));
     true
+}
+
+/// Returns the tokens of a step. Returns `None` if one of the numbers is no count.
+fn tokens(part: &Value) -> Option<AgentTokens> {
+    Some(AgentTokens {
+        input: count(part, &["input"])?.checked_add(count(part, &["cache", "write"])?)?,
+        output: count(part, &["output"])?.checked_add(count(part, &["reasoning"])?)?,
+        cached: count(part, &["cache", "read"])?,
+    })
 }

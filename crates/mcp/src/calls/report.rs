@@ -18,6 +18,7 @@ impl ToolContext<'_> {
                 ..ReportedRequest::default()
             }),
             agent_id: asked.agent_id,
+            agent_type: asked.agent_type,
             kind: Some(asked.process_type),
             name: Some(asked.name),
             description: asked.description,
@@ -33,15 +34,26 @@ impl ToolContext<'_> {
         Ok(answer)
     }
 
-    /// Records the progress of reported work.
+    /// Records the progress of a process, and the result or the error of a command that longhaul runs.
     pub(super) async fn report(self, asked: ReportInput) -> Result<JsonObject, ToolError> {
-        let request = UpdateRequest {
+        let id = self.find(&asked.process_id).await?;
+        let has_outcome = asked.result.is_some() || asked.error.is_some();
+        let progress = UpdateRequest {
             progress: asked.progress,
             stage: asked.stage,
             eta_ms: asked.eta_seconds.map(span).map(millis),
             ..UpdateRequest::default()
         };
-        let outcome = self.api.update(&self.find(&asked.process_id).await?, request, None).await?;
+        if has_outcome {
+            // The outcome may be refused, so it is reported before the progress.
+            let request =
+                UpdateRequest { result: asked.result, error: asked.error, ..UpdateRequest::default() };
+            let outcome = self.api.update(&id, request, None).await?;
+            if progress == UpdateRequest::default() {
+                return Ok(self.outcome(&outcome).await);
+            }
+        }
+        let outcome = self.api.update(&id, progress, None).await?;
         Ok(self.outcome(&outcome).await)
     }
 

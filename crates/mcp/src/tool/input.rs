@@ -383,6 +383,8 @@ pub(crate) struct RegisterInput {
     pub(crate) node_id: Option<String>,
     /// Id of the agent that does the work
     pub(crate) agent_id: Option<String>,
+    /// Kind of agent
+    pub(crate) agent_type: Option<String>,
     /// Seconds without report until interrupted
     #[schemars(range(min = 0.0, max = MAX_DURATION_SECS))]
     pub(crate) heartbeat_seconds: Option<f64>,
@@ -401,6 +403,10 @@ pub(crate) struct ReportInput {
     /// Your estimate of the remaining seconds
     #[schemars(range(min = 0.0, max = MAX_DURATION_SECS))]
     pub(crate) eta_seconds: Option<f64>,
+    /// Result of a command; any JSON
+    pub(crate) result: Option<Value>,
+    /// Error of a command
+    pub(crate) error: Option<String>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

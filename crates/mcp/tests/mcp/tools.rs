@@ -373,6 +373,7 @@ async fn reported_work_is_registered_reported_on_and_ended() {
         "description": "all of it",
         "node_id": "laptop",
         "agent_id": "reader-1",
+        "agent_type": "reader",
         "heartbeat_seconds": 60,
     });
     let registered = client.call("register_process", asked).await;
@@ -386,6 +387,7 @@ async fn reported_work_is_registered_reported_on_and_ended() {
     let whole = client.call("get_process_status", json!({ "process_id": id })).await;
     assert_eq!(whole["result"], json!({ "pages": 9 }));
     assert_eq!((&whole["node_id"], &whole["agent_id"]), (&json!("laptop"), &json!("reader-1")));
+    assert_eq!(whole["agent_type"], "reader");
     let late = client.refusal("fail_process", json!({ "process_id": id, "error": "no" })).await;
     assert_eq!(late["code"], "invalid_status_transition");
 

@@ -118,7 +118,8 @@ pub struct ProcessView {
     /// Exit code; null if the command was killed by a signal.
     pub exit_code: Option<i32>,
     /// Error message if the process failed, timed out or was interrupted: the error that the command reported itself,
-    /// else the first error in its output, else how it ended.
+    /// else the first error in its output, else how it ended. For a cancelled process, the error that the command
+    /// reported itself.
     pub error: Option<String>,
     /// First error in the output of the latest attempt, if the command failed and its output states one.
     pub first_error: Option<FirstErrorView>,
@@ -149,6 +150,8 @@ pub struct ProcessView {
     ///   here.
     /// - `tree_unverified`: the process has ended, but descendants of it may still be alive.
     /// - `tests_doubtful`: the command succeeded, but its test results give a reason to doubt that; see `tests`.
+    /// - `result_doubtful`: the command of an agent succeeded, but the agent reported an error, or its output contains no
+    ///   result; see `reason`.
     /// - `stale`: the store does not respond, and this record may be outdated; see `stale_since`.
     /// - `local_only`: only this node knows the process, because it was accepted while the store did not respond.
     /// - `output_removed`: the output was deleted. Shown only if a single process is requested.

@@ -122,6 +122,48 @@ fn launches_with_a_command_and_reported_work_stay_as_they_are() {
 }
 
 #[test]
+fn command_that_creates_a_remote_session_is_followed_by_its_runner() {
+    let launch = |kind: &str, words: &[&str]| {
+        let (program, args) = words.split_first().unwrap();
+        let args = args.iter().map(|word| (*word).to_owned()).collect();
+        let command = CommandRequest { program: (*program).to_owned(), args, ..CommandRequest::default() };
+        LaunchRequest { command: Some(command), kind: Some(kind.to_owned()), ..LaunchRequest::default() }
+    };
+    let created: [&[&str]; 3] = [
+        &["tool", "new", "--title", "x y"],
+        &["/opt/bin/tool", "new", "x"],
+        &["/bin/sh", "-c", "tool new --title 'x y'"],
+    ];
+    for words in created {
+        let ExpandedLaunch { request, runner } = expanded(launch("jules_session", words));
+        let (command, runner) = (request.command.unwrap(), runner.unwrap());
+        let Some(RunnerPlan::Remote(plan)) = RunnerPlan::parse(&command.args[4]) else { panic!("{words:?}") };
+        assert_eq!((plan.start, plan.runner.as_str()), (self::words(words), "remote"));
+        assert_eq!((command.grace_ms, command.stop_signal), (Some(30_000), Some(23)));
+        assert_eq!(request.agent.as_deref(), Some("remote"));
+        assert!(runner.program.ends_with("tool") && runner.program_key == "start", "{runner:?}");
+    }
+    for (kind, words) in [
+        ("custom", created[0]),
+        ("jules_session", &["tool", "list"]),
+        ("jules_session", &["/bin/sh", "-c", "cd x && tool new y"]),
+        ("jules_session", &["sleep", "5"]),
+    ] {
+        assert!(expanded(launch(kind, words)).runner.is_none(), "{kind} {words:?}");
+    }
+    let mut embedded = set();
+    embedded.host.program = None;
+    assert!(expand(&embedded, launch("jules_session", created[0])).unwrap().runner.is_none());
+}
+
+#[test]
+fn empty_model_is_no_model() {
+    let launch = LaunchRequest { model: Some(" ".to_owned()), ..request(Some("claude"), "p") };
+    let request = expanded(launch).request;
+    assert_eq!((request.command.unwrap().args, request.model), (words(&["-p", "p"]), None));
+}
+
+#[test]
 fn missing_and_unknown_agents_are_refused_with_the_names_of_the_runners() {
     let unknown = expand(&set(), request(Some("claud"), "p")).unwrap_err().into_problem();
     assert_eq!(unknown.slug, "runner_not_found");
@@ -149,6 +191,7 @@ fn remote_session_and_steps_are_plans_of_our_own_program() {
     assert_eq!(command.program, "/bin/longhaul");
     assert_eq!(command.args[..4], ["--state-dir", "/state", "--no-autostart", "runner"]);
     assert_eq!((command.grace_ms, request.kind.as_deref()), (Some(30_000), Some("jules_session")));
+    assert_eq!(command.stop_signal, Some(23), "the stop signal must not kill a tool that creates a session");
     let Some(RunnerPlan::Remote(plan)) = RunnerPlan::parse(&command.args[4]) else { panic!() };
     assert_eq!(plan.start, ["tool", "new", "-v"]);
     assert_eq!(

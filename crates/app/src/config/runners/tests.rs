@@ -59,6 +59,11 @@ fn settings_that_cannot_work_are_refused_with_key_and_advice() {
         ),
         ("[runner.jules]\nsession_id = \"(\"\n", "runner.jules.session_id", "not valid"),
         ("[runner.jules]\npoll = [\"a\", \"{prompt}\"]\n", "runner.jules.poll", "{prompt}"),
+        (
+            "[runner.mine]\ncommand = [\"a\", \"{prompt}\"]\nenvironment = [\"A B\"]\n",
+            "runner.mine.environment",
+            "not the name of an environment variable",
+        ),
         ("runner.default = \"nosuch\"\n", "runner.default", "no runner with this name"),
     ] {
         match of(wrong) {

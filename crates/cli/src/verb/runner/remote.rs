@@ -4,13 +4,13 @@ use super::super::progress::enclosing;
 use super::reporter::Reporter;
 use super::session_file::{SessionFile, StoredSession};
 use super::session_lookup::{self, FoundSession};
-use super::state_rules::{PrintedState, StateRules, session_id};
+use super::state_rules::{PrintedState, SessionPattern, StateRules};
 use super::stop_signal::StopSignal;
-use super::tool_run::{ToolEnd, ToolOptions, ToolOutput, run_tool};
+use super::tool_run::{ToolEnd, ToolOptions, ToolOutput, run_creation, run_tool};
 use crate::dispatch::VerbContext;
 use crate::exit_code::{DONE, FAILED, WAIT_TIMED_OUT};
 use crate::failure::CliError;
-use longhaul_view::clean_label;
+use longhaul_view::{TerminalPolicy, clean_label, sanitize};
 use longhaul_wire::api::UpdateRequest;
 use longhaul_wire::runner_plan::{RemotePlan, RemoteState, SESSION_PLACEHOLDER};
 use std::io;
@@ -44,6 +44,9 @@ const MAX_RESULT_LEN: usize = 32 * 1024;
 /// Exit code after a stop. A command that SIGTERM killed has the same exit code.
 const STOPPED: i32 = 143;
 
+/// Stage while the command that creates the session runs after a stop was requested.
+const STOPPED_CREATION: &str = "stopped while the remote session was created; it may exist";
+
 /// A remote session of one process.
 pub(super) struct RemoteSession<'a> {
     context: &'a VerbContext,
@@ -69,16 +72,27 @@ impl<'a> RemoteSession<'a> {
         let mut reporter = Reporter::new(&self.context.client, &self.context.console, &self.process);
         session_lookup::remove_outdated(&self.state_dir, &self.process, &reporter).await;
         let found = session_lookup::find(&self.state_dir, &self.process, &reporter, stop).await;
+        // A signal that arrived before this program could receive it is lost, but the record contains the stop.
+        if reporter.is_stopping().await {
+            stop.request();
+        }
         let session = match found.map_err(|source| self.unwritable(source))? {
             FoundSession::Exists { session } => {
                 self.say(&format!("continues the remote session {session}"));
                 session
             }
-            FoundSession::Uncertain { file } => {
+            FoundSession::Uncertain { file, why } => {
                 let why = format!(
-                    "an earlier attempt was cut off while it created a remote session, so a session may exist. \
-                     longhaul creates no second session. If no session exists, remove {} and restart the process",
+                    "{why}, so a session may exist. longhaul creates no second session. If no session exists, remove \
+                     {} and restart the process",
                     file.display()
+                );
+                return Ok(self.fail(&mut reporter, stop, &why).await);
+            }
+            FoundSession::StartFailed { why } => {
+                let why = format!(
+                    "the remote session could not be created: {why}; a retry does not repeat this, because a session may \
+                     exist; a restart of the process creates a session"
                 );
                 return Ok(self.fail(&mut reporter, stop, &why).await);
             }
@@ -87,20 +101,16 @@ impl<'a> RemoteSession<'a> {
                 return Ok(self.fail(&mut reporter, stop, &why).await);
             }
             FoundSession::None if stop.is_requested() => return Ok(STOPPED),
-            FoundSession::None => match self.create(stop).await? {
+            FoundSession::None => match self.create(&mut reporter, stop).await? {
                 Ok(session) => session,
                 Err(why) => return Ok(self.fail(&mut reporter, stop, &why).await),
             },
         };
         let id = UpdateRequest { agent_session_id: Some(session.clone()), ..UpdateRequest::default() };
         reporter.report(id).await;
-        let rules = StateRules::new(&self.plan.states, &session).map_err(|error| CliError::Unfinished {
-            what: "the rules for states are not valid".to_owned(),
-            why: Some(error.to_string()),
-            help: "longhaul config check".to_owned(),
-        })?;
+        let rules = StateRules::new(&self.plan.states, &session).map_err(|error| unusable(&error))?;
         let code = match self.follow(&session, &rules, &mut reporter, stop).await {
-            Followed::Completed => self.fetch_result(&session, &mut reporter, stop).await?,
+            Followed::Completed { state } => self.fetch_result(&session, &state, &mut reporter, stop).await?,
             Followed::Failed { state } => {
                 self.file.remove().map_err(|source| self.unwritable(source))?;
                 self.fail(&mut reporter, stop, &format!("the remote session {session} ended as {state}"))
@@ -122,46 +132,75 @@ impl<'a> RemoteSession<'a> {
 
     /// Creates the session and stores its id. The inner error says why there is no session. If this function is
     /// interrupted by a crash, the session file says that a session may exist.
-    async fn create(&self, stop: &mut StopSignal) -> Result<Result<String, String>, CliError> {
-        self.file.write(&StoredSession::Starting).map_err(|source| self.unwritable(source))?;
+    async fn create(
+        &self,
+        reporter: &mut Reporter<'_>,
+        stop: &mut StopSignal,
+    ) -> Result<Result<String, String>, CliError> {
+        let pattern = SessionPattern::new(&self.plan.session_id).map_err(|error| unusable(&error))?;
+        self.store(&StoredSession::Starting)?;
         // A stop does not kill the tool. Otherwise, the id of a session that the tool has created would be lost.
-        let ended = run_tool(&self.plan.start, LONG_RUN, None).await;
-        let (output, failed, is_over) = match ended {
-            ToolEnd::Done(output) => (output, None, true),
-            ToolEnd::Stopped { output } => (output, None, false),
-            ToolEnd::Failed { why, output } => (output, Some(why), true),
-            ToolEnd::CutOff { why, output } => (output, Some(why), false),
+        let mut creation = Box::pin(run_creation(&self.plan.start, LONG_RUN, &pattern));
+        let ended = tokio::select! {
+            biased;
+            ended = &mut creation => ended,
+            () = stop.requested() => {
+                self.say("a stop was requested while the remote session is created; waits for the end of the creation");
+                // SIGKILL may follow. The record then says what is known.
+                reporter.report(stage(STOPPED_CREATION)).await;
+                creation.await
+            }
         };
-        let found = session_id(&self.plan.session_id, &output.stdout).and_then(|found| match found {
-            Some(found) => Ok(Some(found)),
-            None => session_id(&self.plan.session_id, &output.stderr),
-        });
-        match (found.unwrap_or_default(), failed) {
-            (Some(session), failed) => {
-                // Print the id, so that the output contains it even if the file cannot be written.
-                self.say(&format!("created the remote session {session}"));
-                let created = StoredSession::Created { session: session.clone() };
-                self.file.write(&created).map_err(|source| self.unwritable(source))?;
-                if let Some(why) = failed {
-                    self.say(&format!("the session was created, but {why}"));
-                }
-                Ok(Ok(session))
-            }
-            (None, Some(why)) if !is_over || stop.check().await => Ok(Err(format!(
-                "{why}; a session may exist. If no session exists, remove {} and restart the process",
-                self.file.path().display()
-            ))),
-            (None, Some(why)) => {
+        let (output, failure) = match ended {
+            ToolEnd::NotStarted { why } => {
                 self.file.remove().map_err(|source| self.unwritable(source))?;
-                Ok(Err(format!("the remote session could not be created: {why}")))
+                return Ok(Err(format!("the remote session could not be created: {why}")));
             }
-            (None, None) => Ok(Err(format!(
-                "the tool reported success, but its output contains no session id, so a session may exist. If no \
-                 session exists, remove {} and restart the process; if the output of the tool has changed, correct \
-                 runner.{}.session_id",
-                self.file.path().display(),
-                self.plan.runner
-            ))),
+            ToolEnd::Done(output) => (output, None),
+            ToolEnd::Failed { why, output } if stop.check().await => {
+                (output, Some(CreationFailure { why, is_over: false }))
+            }
+            ToolEnd::Failed { why, output } => (output, Some(CreationFailure { why, is_over: true })),
+            ToolEnd::CutOff { why, output } => (output, Some(CreationFailure { why, is_over: false })),
+            ToolEnd::Stopped { output } => {
+                let why = "the creation was stopped".to_owned();
+                (output, Some(CreationFailure { why, is_over: false }))
+            }
+        };
+        let Some(session) = output.session else {
+            return self.without_id(failure).map(Err);
+        };
+        // Print the id, so that the output contains it even if the file cannot be written.
+        self.say(&format!("created the remote session {session}"));
+        self.store(&StoredSession::Created { session: session.clone() })?;
+        if let Some(CreationFailure { why, .. }) = failure {
+            self.say(&format!("the session was created, but {why}"));
+        }
+        Ok(Ok(session))
+    }
+
+    /// Stores that the creation printed no id, and returns the error of the process.
+    fn without_id(&self, failure: Option<CreationFailure>) -> Result<String, CliError> {
+        let advice =
+            format!("If no session exists, remove {} and restart the process", self.file.path().display());
+        match failure {
+            Some(CreationFailure { why, is_over: true }) => {
+                self.store(&StoredSession::StartFailed { why: why.clone() })?;
+                Ok(format!("the remote session could not be created: {why}"))
+            }
+            Some(CreationFailure { why, is_over: false }) => {
+                self.store(&StoredSession::Unidentified { why: why.clone() })?;
+                Ok(format!("{why}; a session may exist. {advice}"))
+            }
+            None => {
+                let why = "the tool reported success, but its output contains no session id";
+                self.store(&StoredSession::Unidentified { why: why.to_owned() })?;
+                Ok(format!(
+                    "{why}, so a session may exist. {advice}; if the output of the tool has changed, correct \
+                     runner.{}.session_id",
+                    self.plan.runner
+                ))
+            }
         }
     }
 
@@ -185,7 +224,7 @@ impl<'a> RemoteSession<'a> {
                     }
                     failures = 0;
                     match state.state {
-                        RemoteState::Completed => return Followed::Completed,
+                        RemoteState::Completed => return Followed::Completed { state: state.text },
                         RemoteState::Failed => return Followed::Failed { state: state.text },
                         RemoteState::Queued
                         | RemoteState::Running
@@ -223,7 +262,9 @@ impl<'a> RemoteSession<'a> {
                 match rules.read(&output.stdout).or_else(|| rules.read(&output.stderr)) {
                     Some(state) => Poll::State(state),
                     None => {
-                        let printed: String = output.stdout.trim().chars().take(80).collect();
+                        let printed = sanitize(output.stdout.as_bytes(), TerminalPolicy::Plain);
+                        let printed = String::from_utf8_lossy(&printed);
+                        let printed: String = printed.trim().chars().take(80).collect();
                         Poll::Failed(format!("no rule for states matches {printed:?}"))
                     }
                 }
@@ -236,12 +277,13 @@ impl<'a> RemoteSession<'a> {
     async fn fetch_result(
         &self,
         session: &str,
+        state: &str,
         reporter: &mut Reporter<'_>,
         stop: &mut StopSignal,
     ) -> Result<i32, CliError> {
         let mut last = ToolOutput::default();
         for step in &self.plan.on_complete {
-            match self.fetch(&with_session(step, session), reporter, stop).await {
+            match self.fetch(&with_session(step, session), state, reporter, stop).await {
                 ToolAnswer::Done(output) => last = output,
                 ToolAnswer::Stopped => return Ok(STOPPED),
                 ToolAnswer::Failed(why) => {
@@ -266,13 +308,26 @@ impl<'a> RemoteSession<'a> {
         Ok(DONE)
     }
 
-    async fn fetch(&self, step: &[String], reporter: &mut Reporter<'_>, stop: &mut StopSignal) -> ToolAnswer {
+    /// Runs a command that fetches the result, several times if it fails. `state` is the state of the session.
+    async fn fetch(
+        &self,
+        step: &[String],
+        state: &str,
+        reporter: &mut Reporter<'_>,
+        stop: &mut StopSignal,
+    ) -> ToolAnswer {
         let mut delay = Duration::from_millis(self.plan.poll_interval_ms.max(1)).min(FETCH_RETRY_DELAY);
         let mut tries = 0;
         loop {
             let why = match run_until_stop(step, LONG_RUN, stop).await {
                 ToolAnswer::Failed(why) => why,
-                ended @ (ToolAnswer::Done(_) | ToolAnswer::Stopped) => return ended,
+                ToolAnswer::Done(output) => {
+                    if tries > 0 {
+                        reporter.report(stage(state)).await;
+                    }
+                    return ToolAnswer::Done(output);
+                }
+                ToolAnswer::Stopped => return ToolAnswer::Stopped,
             };
             tries += 1;
             self.say(&format!("try {tries} of {MAX_FETCHES} to fetch the result failed: {why}"));
@@ -298,7 +353,7 @@ impl<'a> RemoteSession<'a> {
         } else {
             match self.run_cancel(session).await {
                 ToolEnd::Done(_) => (false, format!("cancelled the remote session {session}")),
-                ToolEnd::Failed { why, .. } | ToolEnd::CutOff { why, .. } => (
+                ToolEnd::NotStarted { why } | ToolEnd::Failed { why, .. } | ToolEnd::CutOff { why, .. } => (
                     true,
                     format!(
                         "the remote session {session} continues, because it could not be cancelled: {why}"
@@ -314,7 +369,9 @@ impl<'a> RemoteSession<'a> {
         reporter
             .report(stage(if remains { "remote session continues" } else { "remote session cancelled" }))
             .await;
-        reporter.report(error(why)).await;
+        if remains {
+            reporter.report(error(why)).await;
+        }
         STOPPED
     }
 
@@ -349,14 +406,25 @@ impl<'a> RemoteSession<'a> {
         self.context.console.say(&clean_label(text));
     }
 
+    fn store(&self, stored: &StoredSession) -> Result<(), CliError> {
+        self.file.write(stored).map_err(|source| self.unwritable(source))
+    }
+
     fn unwritable(&self, source: io::Error) -> CliError {
         CliError::file("use", self.file.path(), source)
     }
 }
 
+/// Failure of the command that creates a session.
+struct CreationFailure {
+    why: String,
+    /// True if the command ended on its own, so that its work is over.
+    is_over: bool,
+}
+
 /// How the polls ended.
 enum Followed {
-    Completed,
+    Completed { state: String },
     Failed { state: String },
     Lost { why: String },
     Stopped,
@@ -379,9 +447,18 @@ async fn run_until_stop(words: &[String], options: ToolOptions, stop: &mut StopS
     match run_tool(words, options, Some(stop)).await {
         ToolEnd::Done(output) => ToolAnswer::Done(output),
         ToolEnd::Stopped { .. } => ToolAnswer::Stopped,
-        // The signal also reaches the tool. The failure of the tool then says nothing about the session.
+        ToolEnd::NotStarted { why } => ToolAnswer::Failed(why),
+        // The signal may also reach the tool. The failure of the tool then says nothing about the session.
         ToolEnd::Failed { .. } | ToolEnd::CutOff { .. } if stop.check().await => ToolAnswer::Stopped,
         ToolEnd::Failed { why, .. } | ToolEnd::CutOff { why, .. } => ToolAnswer::Failed(why),
+    }
+}
+
+fn unusable(error: &regex::Error) -> CliError {
+    CliError::Unfinished {
+        what: "a pattern of the runner is not valid".to_owned(),
+        why: Some(error.to_string()),
+        help: "longhaul config check".to_owned(),
     }
 }
 

@@ -72,6 +72,12 @@ impl<'a> Reporter<'a> {
         }
     }
 
+    /// Returns true if the manager is stopping the process. Returns false if the manager does not answer.
+    pub(super) async fn is_stopping(&self) -> bool {
+        let found: Result<ProcessView, _> = self.client.fetch(&RequestPath::process(self.process)).await;
+        found.is_ok_and(|record| record.status == "stopping")
+    }
+
     /// Returns true if the manager has no record of the process. Returns false if the manager does not answer.
     pub(super) async fn is_unknown(&self, process: &str) -> bool {
         let found: Result<ProcessView, _> = self.client.fetch(&RequestPath::process(process)).await;

@@ -15,6 +15,17 @@ const DIRECTORY: &str = "remote-sessions";
 pub(super) enum StoredSession {
     /// The command that creates the session was started, and its end is unknown. A session may exist.
     Starting,
+    /// The command that creates the session has failed without an id. A session may exist, so a retry does not repeat
+    /// the command. A restart, which somebody asks for, does.
+    StartFailed {
+        /// Reason of the failure.
+        why: String,
+    },
+    /// The command that creates the session has ended, and a session may exist, but its id is unknown.
+    Unidentified {
+        /// What happened.
+        why: String,
+    },
     /// The session exists.
     Created {
         /// Id of the session.
@@ -95,7 +106,14 @@ mod tests {
         let file = SessionFile::of(top.path(), "p1");
         assert_eq!(file.read().unwrap(), None);
         let created = StoredSession::Created { session: "12".to_owned() };
-        for stored in [StoredSession::Starting, created, StoredSession::Continued { by: "p2".to_owned() }] {
+        let why = "x".to_owned();
+        for stored in [
+            StoredSession::Starting,
+            StoredSession::StartFailed { why: why.clone() },
+            StoredSession::Unidentified { why },
+            created,
+            StoredSession::Continued { by: "p2".to_owned() },
+        ] {
             file.write(&stored).unwrap();
             assert_eq!(file.read().unwrap(), Some(stored));
         }

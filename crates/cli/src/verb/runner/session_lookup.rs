@@ -27,6 +27,13 @@ pub(super) enum FoundSession {
     Uncertain {
         /// Path of the session file.
         file: PathBuf,
+        /// What happened to the command that creates the session.
+        why: String,
+    },
+    /// An earlier attempt of this process failed to create a session, but a session may exist.
+    StartFailed {
+        /// Reason of the failure.
+        why: String,
     },
     /// Another live process follows the session.
     Taken {
@@ -66,7 +73,10 @@ pub(super) async fn find(
                     file.write(&StoredSession::Continued { by: process.to_owned() })?;
                     Ok(found)
                 }
-                FoundSession::None | FoundSession::Uncertain { .. } | FoundSession::Taken { .. } => Ok(found),
+                FoundSession::None
+                | FoundSession::Uncertain { .. }
+                | FoundSession::StartFailed { .. }
+                | FoundSession::Taken { .. } => Ok(found),
             };
         }
         record = reporter.record(&earlier, stop).await;
@@ -87,7 +97,16 @@ pub(super) async fn find(
 fn of_file(file: &SessionFile, heir: Option<&str>) -> io::Result<Option<FoundSession>> {
     Ok(match file.read()? {
         None => None,
-        Some(StoredSession::Starting) => Some(FoundSession::Uncertain { file: file.path().to_owned() }),
+        Some(StoredSession::Starting) => {
+            let why = "an earlier attempt was cut off while it created a remote session".to_owned();
+            Some(FoundSession::Uncertain { file: file.path().to_owned(), why })
+        }
+        Some(StoredSession::Unidentified { why }) => {
+            Some(FoundSession::Uncertain { file: file.path().to_owned(), why })
+        }
+        // Somebody asked for the restart, so the restarted process creates a session.
+        Some(StoredSession::StartFailed { .. }) if heir.is_some() => Some(FoundSession::None),
+        Some(StoredSession::StartFailed { why }) => Some(FoundSession::StartFailed { why }),
         Some(StoredSession::Created { session }) => Some(FoundSession::Exists { session }),
         Some(StoredSession::Continued { by }) if heir == Some(by.as_str()) => None,
         Some(StoredSession::Continued { by }) => Some(FoundSession::Taken { by }),
@@ -109,6 +128,26 @@ pub(super) async fn remove_outdated(state_dir: &Path, process: &str, reporter: &
         if reporter.is_unknown(&other).await {
             // A file that cannot be removed uses little space, and the next session tries again.
             let _ = SessionFile::of(state_dir, &other).remove();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failed_creation_is_repeated_by_a_restart_and_never_by_a_retry() {
+        let top = tempfile::tempdir().unwrap();
+        let file = SessionFile::of(top.path(), "p1");
+        let why = "the tool exited with code 1".to_owned();
+        file.write(&StoredSession::StartFailed { why: why.clone() }).unwrap();
+        assert_eq!(of_file(&file, None).unwrap(), Some(FoundSession::StartFailed { why: why.clone() }));
+        assert_eq!(of_file(&file, Some("p2")).unwrap(), Some(FoundSession::None));
+        file.write(&StoredSession::Unidentified { why: why.clone() }).unwrap();
+        let uncertain = FoundSession::Uncertain { file: file.path().to_owned(), why };
+        for heir in [None, Some("p2")] {
+            assert_eq!(of_file(&file, heir).unwrap(), Some(uncertain.clone()));
         }
     }
 }

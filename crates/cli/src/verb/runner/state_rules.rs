@@ -1,5 +1,6 @@
 //! Reads the state of a remote session from the output of a tool.
 
+use longhaul_view::{TerminalPolicy, sanitize};
 use longhaul_wire::runner_plan::{RemoteState, SESSION_PLACEHOLDER, StateRule};
 use regex::{Regex, RegexBuilder};
 
@@ -33,28 +34,48 @@ impl StateRules {
         compiled.collect::<Result<_, _>>().map(Self)
     }
 
-    /// Returns the state of the first rule that matches. Returns `None` if no rule matches.
+    /// Returns the state of the first rule that matches. Returns `None` if no rule matches. Control sequences, such as
+    /// colors, are ignored.
     pub(super) fn read(&self, output: &str) -> Option<PrintedState> {
+        let output = sanitize(output.as_bytes(), TerminalPolicy::Plain);
+        let output = String::from_utf8_lossy(&output);
         self.0.iter().find_map(|(pattern, state)| {
-            let found = pattern.captures(output)?;
+            let found = pattern.captures(&output)?;
             let text = found.get(1).or_else(|| found.get(0))?.as_str();
             Some(PrintedState { state: *state, text: shown(text, *state) })
         })
     }
 }
 
-/// Returns the id of a session in the output of the command that created it. Returns `None` if the pattern does not
-/// match, or if the text cannot be an id.
-pub(super) fn session_id(pattern: &str, output: &str) -> Result<Option<String>, regex::Error> {
-    let found = compile(pattern)?.captures(output).and_then(|found| found.get(1));
-    let is_id = |text: &&str| {
+/// Pattern that finds the id of a session in the output of the command that created it.
+#[derive(Clone, Debug)]
+pub(super) struct SessionPattern(Regex);
+
+/// Id that a tool printed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PrintedId {
+    pub(super) id: String,
+    /// Position of the end of the id in the text.
+    pub(super) end: usize,
+}
+
+impl SessionPattern {
+    /// Compiles a pattern with one group.
+    pub(super) fn new(pattern: &str) -> Result<Self, regex::Error> {
+        compile(pattern).map(Self)
+    }
+
+    /// Returns the id in a text. Returns `None` if the pattern does not match, or if the text cannot be an id.
+    pub(super) fn find(&self, output: &str) -> Option<PrintedId> {
+        let found = self.0.captures(output)?.get(1)?;
+        let id = found.as_str();
         // The tool would interpret a text such as `--all` as an option.
-        !text.is_empty()
-            && text.len() <= MAX_SESSION_LEN
-            && !text.starts_with('-')
-            && !text.contains(|c: char| c.is_control() || c.is_whitespace())
-    };
-    Ok(found.map(|found| found.as_str()).filter(is_id).map(str::to_owned))
+        let is_id = !id.is_empty()
+            && id.len() <= MAX_SESSION_LEN
+            && !id.starts_with('-')
+            && !id.contains(|c: char| c.is_control() || c.is_whitespace());
+        is_id.then(|| PrintedId { id: id.to_owned(), end: found.end() })
+    }
 }
 
 fn compile(pattern: &str) -> Result<Regex, regex::Error> {
@@ -102,12 +123,20 @@ mod tests {
     }
 
     #[test]
+    fn colors_do_not_hide_a_state() {
+        let states = rules(&[(r"\bIN_PROGRESS\b", RemoteState::Running)]);
+        let found = StateRules::new(&states, "1").unwrap().read("\x1b[31mIN_PROGRESS\x1b[0m\n").unwrap();
+        assert_eq!((found.state, found.text.as_str()), (RemoteState::Running, "IN_PROGRESS"));
+    }
+
+    #[test]
     fn id_is_the_group_and_never_an_option_or_a_text_with_blanks() {
-        let id = |output| session_id(r"(?i)created: *([^\n]*)", output).unwrap();
+        let pattern = SessionPattern::new(r"(?i)created: *([^\n]*)").unwrap();
+        let id = |output| pattern.find(output).map(|found| found.id);
         assert_eq!(id("Session created: 123\n").as_deref(), Some("123"));
         for output in ["Session: 123", "created: --all", "created: two words", "created: ", ""] {
             assert_eq!(id(output), None, "{output}");
         }
-        assert!(session_id("(", "x").is_err());
+        assert!(SessionPattern::new("(").is_err());
     }
 }

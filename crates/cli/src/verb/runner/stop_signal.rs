@@ -1,4 +1,5 @@
 use crate::failure::CliError;
+use longhaul_wire::runner_plan::REMOTE_STOP_SIGNAL;
 use std::io;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -7,9 +8,10 @@ use tokio::time::sleep;
 /// Maximum time between the sending of a signal and its delivery to this program.
 const ARRIVAL_TIME: Duration = Duration::from_millis(20);
 
-/// The request to stop: the first SIGTERM, SIGINT or SIGHUP.
+/// The request to stop: the first SIGTERM, SIGINT, SIGHUP or SIGURG. SIGURG is the stop signal of a remote session,
+/// because it reaches the whole process tree and the tools ignore it.
 pub(super) struct StopSignal {
-    signals: [Signal; 3],
+    signals: [Signal; 4],
     is_requested: bool,
 }
 
@@ -25,8 +27,14 @@ impl StopSignal {
             listen(SignalKind::terminate()).map_err(failed)?,
             listen(SignalKind::interrupt()).map_err(failed)?,
             listen(SignalKind::hangup()).map_err(failed)?,
+            listen(SignalKind::from_raw(i32::from(REMOTE_STOP_SIGNAL))).map_err(failed)?,
         ];
         Ok(Self { signals, is_requested: false })
+    }
+
+    /// Records a request that arrived before this program could receive signals.
+    pub(super) const fn request(&mut self) {
+        self.is_requested = true;
     }
 
     /// Returns true if a stop was requested.
@@ -47,11 +55,12 @@ impl StopSignal {
     /// Waits for the request. Returns immediately if a stop was requested earlier.
     pub(super) async fn requested(&mut self) {
         if !self.is_requested {
-            let [term, interrupt, hangup] = &mut self.signals;
+            let [term, interrupt, hangup, urgent] = &mut self.signals;
             tokio::select! {
                 _ = term.recv() => {}
                 _ = interrupt.recv() => {}
                 _ = hangup.recv() => {}
+                _ = urgent.recv() => {}
             }
             self.is_requested = true;
         }

@@ -1,9 +1,12 @@
 //! Runs a tool to its end.
 
+use super::id_search::IdSearch;
+use super::state_rules::SessionPattern;
 use super::stop_signal::StopSignal;
 use std::io::{self, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot::{Receiver, channel};
 use tokio::time::{Instant, sleep, timeout};
@@ -30,6 +33,8 @@ pub(super) struct ToolOptions {
 pub(super) struct ToolOutput {
     pub(super) stdout: String,
     pub(super) stderr: String,
+    /// Id of a session, if the run searched for one. The whole output is searched, even if only a part of it is stored.
+    pub(super) session: Option<String>,
 }
 
 /// The end of a tool.
@@ -37,7 +42,9 @@ pub(super) struct ToolOutput {
 pub(super) enum ToolEnd {
     /// The tool succeeded.
     Done(ToolOutput),
-    /// The tool ended with a failure or could not be started. `why` gives the reason.
+    /// The tool was not started, so it has done nothing. `why` gives the reason.
+    NotStarted { why: String },
+    /// The tool ended with a failure. `why` gives the reason.
     Failed { why: String, output: ToolOutput },
     /// The tool was killed, so it may have done only a part of its work. `why` gives the reason.
     CutOff { why: String, output: ToolOutput },
@@ -51,8 +58,22 @@ pub(super) async fn run_tool(
     options: ToolOptions,
     stop: Option<&mut StopSignal>,
 ) -> ToolEnd {
+    run(words, options, stop, None).await
+}
+
+/// Runs a tool that creates a session, and searches its output for the id. A requested stop does not kill the tool.
+pub(super) async fn run_creation(words: &[String], options: ToolOptions, id: &SessionPattern) -> ToolEnd {
+    run(words, options, None, Some(id)).await
+}
+
+async fn run(
+    words: &[String],
+    options: ToolOptions,
+    stop: Option<&mut StopSignal>,
+    id: Option<&SessionPattern>,
+) -> ToolEnd {
     let Some((program, arguments)) = words.split_first() else {
-        return failed("the command is empty".to_owned());
+        return ToolEnd::NotStarted { why: "the command is empty".to_owned() };
     };
     let spawned = Command::new(program)
         .args(arguments)
@@ -62,12 +83,16 @@ pub(super) async fn run_tool(
         .spawn();
     let mut child = match spawned {
         Ok(child) => child,
-        Err(error) => return failed(format!("{program} could not be started: {error}")),
+        Err(error) => {
+            return ToolEnd::NotStarted { why: format!("{program} could not be started: {error}") };
+        }
     };
-    let stdout = child.stdout.take().map(|pipe| collect(pipe, options.shows_output.then(io::stdout)));
-    let stderr = child.stderr.take().map(|pipe| collect(pipe, options.shows_output.then(io::stderr)));
+    let stdout = child.stdout.take().map(|pipe| collect(pipe, options.shows_output.then(io::stdout), id));
+    let stderr = child.stderr.take().map(|pipe| collect(pipe, options.shows_output.then(io::stderr), id));
     let ended = until_end(&mut child, options.timeout, stop).await;
-    let output = ToolOutput { stdout: text_of(stdout).await, stderr: text_of(stderr).await };
+    let (stdout, stderr) = (collected(stdout).await, collected(stderr).await);
+    let session = stdout.session().or_else(|| stderr.session());
+    let output = ToolOutput { stdout: stdout.text(), stderr: stderr.text(), session };
     match ended {
         RunOutcome::Exited(status) if status.success() => ToolEnd::Done(output),
         RunOutcome::Exited(status) => {
@@ -135,39 +160,72 @@ async fn until_end(child: &mut Child, limit: Duration, stop: Option<&mut StopSig
     }
 }
 
+/// The output of a pipe that has arrived so far.
+#[derive(Clone, Debug, Default)]
+struct Collected {
+    /// First bytes.
+    kept: Vec<u8>,
+    search: Option<IdSearch>,
+}
+
+impl Collected {
+    fn push(&mut self, bytes: &[u8]) {
+        let room = MAX_OUTPUT_LEN.saturating_sub(self.kept.len());
+        self.kept.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        if let Some(search) = &mut self.search {
+            search.push(bytes);
+        }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.kept).into_owned()
+    }
+
+    fn session(&self) -> Option<String> {
+        self.search.clone()?.finish()
+    }
+}
+
+/// A thread that reads a pipe.
+struct Collector {
+    collected: Arc<Mutex<Collected>>,
+    /// Receives a message when the pipe has ended.
+    end: Receiver<()>,
+}
+
 /// Reads a pipe in a thread, because a blocked read must not delay signals.
 fn collect<W: Write + Send + 'static>(
     mut pipe: impl Read + Send + 'static,
     mut copy: Option<W>,
-) -> Receiver<Vec<u8>> {
-    let (sender, receiver) = channel();
+    id: Option<&SessionPattern>,
+) -> Collector {
+    let (sender, end) = channel();
+    let search = id.cloned().map(IdSearch::new);
+    let collected = Arc::new(Mutex::new(Collected { kept: Vec::new(), search }));
+    let shared = Arc::clone(&collected);
     std::thread::spawn(move || {
-        let (mut kept, mut buffer) = (Vec::new(), [0_u8; 16 * 1024]);
+        let mut buffer = [0_u8; 16 * 1024];
         while let Ok(count @ 1..) = pipe.read(&mut buffer) {
             let bytes = buffer.get(..count).unwrap_or_default();
-            let room = MAX_OUTPUT_LEN.saturating_sub(kept.len());
-            kept.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+            shared.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
             if let Some(copy) = &mut copy {
                 // An error has no effect here, because the output is also stored.
                 let _ = copy.write_all(bytes).and_then(|()| copy.flush());
             }
         }
         // The receiver no longer exists if the rest of the output took too long.
-        let _ = sender.send(kept);
+        let _ = sender.send(());
     });
-    receiver
+    Collector { collected, end }
 }
 
-async fn text_of(pipe: Option<Receiver<Vec<u8>>>) -> String {
-    let Some(pipe) = pipe else { return String::new() };
-    match timeout(DRAIN_TIMEOUT, pipe).await {
-        Ok(Ok(bytes)) => String::from_utf8_lossy(&bytes).into_owned(),
-        Ok(Err(_)) | Err(_) => String::new(),
-    }
-}
-
-fn failed(why: String) -> ToolEnd {
-    ToolEnd::Failed { why, output: ToolOutput::default() }
+/// Returns the output of a pipe. If the pipe stays open, returns the output that has arrived.
+async fn collected(collector: Option<Collector>) -> Collected {
+    let Some(Collector { collected, end }) = collector else { return Collected::default() };
+    // A descendant of the tool may keep the pipe open. What the tool itself wrote has arrived.
+    let _ = timeout(DRAIN_TIMEOUT, end).await;
+    let collected = collected.lock().unwrap_or_else(PoisonError::into_inner);
+    collected.clone()
 }
 
 /// Describes the failure of a tool by the last line that the tool printed.
@@ -191,14 +249,14 @@ mod tests {
 
     const QUICK: ToolOptions = ToolOptions { timeout: Duration::from_secs(20), shows_output: false };
 
-    async fn run(script: &str, options: ToolOptions) -> ToolEnd {
+    async fn run_script(script: &str, options: ToolOptions) -> ToolEnd {
         let words = ["/bin/sh", "-c", script].map(str::to_owned);
         run_tool(&words, options, None).await
     }
 
     #[tokio::test]
     async fn tool_has_no_input_and_both_outputs_are_kept() {
-        let ToolEnd::Done(output) = run("cat; echo out; echo err >&2", QUICK).await else { panic!() };
+        let ToolEnd::Done(output) = run_script("cat; echo out; echo err >&2", QUICK).await else { panic!() };
         assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("out\n", "err\n"));
     }
 
@@ -208,21 +266,20 @@ mod tests {
             ("echo 'no such session' >&2; exit 3", "/bin/sh exited with code 3: no such session"),
             ("echo out; exit 1", "/bin/sh exited with code 1: out"),
         ] {
-            let ToolEnd::Failed { why, .. } = run(script, QUICK).await else { panic!("{script}") };
+            let ToolEnd::Failed { why, .. } = run_script(script, QUICK).await else { panic!("{script}") };
             assert_eq!(why, expected);
         }
-        let ToolEnd::CutOff { why, .. } = run("kill -9 $$", QUICK).await else { panic!() };
+        let ToolEnd::CutOff { why, .. } = run_script("kill -9 $$", QUICK).await else { panic!() };
         assert_eq!(why, "/bin/sh was killed by signal 9");
-        let ToolEnd::Failed { why, .. } = run_tool(&["/nowhere/tool".to_owned()], QUICK, None).await else {
-            panic!()
-        };
+        let nowhere = ["/nowhere/tool".to_owned()];
+        let ToolEnd::NotStarted { why } = run_tool(&nowhere, QUICK, None).await else { panic!() };
         assert!(why.starts_with("/nowhere/tool could not be started"), "{why}");
     }
 
     #[tokio::test]
     async fn slow_tool_is_killed_at_its_time_limit_and_its_output_is_kept() {
         let options = ToolOptions { timeout: Duration::from_millis(300), ..QUICK };
-        let ToolEnd::CutOff { why, output } = run("echo begun; exec sleep 60", options).await else {
+        let ToolEnd::CutOff { why, output } = run_script("echo begun; exec sleep 60", options).await else {
             panic!()
         };
         assert!(why.contains("did not end within"), "{why}");
@@ -232,7 +289,26 @@ mod tests {
     #[tokio::test]
     async fn descendant_that_keeps_the_output_open_does_not_delay_the_end_for_long() {
         let began = Instant::now();
-        let ToolEnd::Done(_) = run("sleep 30 & echo x", QUICK).await else { panic!() };
+        let ToolEnd::Done(output) = run_script("sleep 30 & echo x", QUICK).await else { panic!() };
         assert!(began.elapsed() < Duration::from_secs(15));
+        assert_eq!(output.stdout, "x\n", "the output before the end of the tool is kept");
+    }
+
+    #[tokio::test]
+    async fn id_is_found_behind_much_output_and_while_a_descendant_keeps_the_output_open() {
+        let pattern = SessionPattern::new(r"created: (\d+)").unwrap();
+        for script in [
+            "echo created: 77; sleep 30 &",
+            "echo created: 77 >&2; sleep 30 &",
+            "head -c 3000000 /dev/zero | tr '\\0' x; echo; echo created: 77; exit 3",
+        ] {
+            let words = ["/bin/sh", "-c", script].map(str::to_owned);
+            let (ToolEnd::Done(output) | ToolEnd::Failed { output, .. }) =
+                run_creation(&words, QUICK, &pattern).await
+            else {
+                panic!("{script}")
+            };
+            assert_eq!(output.session.as_deref(), Some("77"), "{script}");
+        }
     }
 }

@@ -92,7 +92,8 @@ fn broken_launch_is_repeated_only_with_a_launch_key() {
     assert_eq!((came.code(), came.asked.len()), (6, 1));
     let report = crate::failure::report(&came.outcome.unwrap_err()).text(str::to_owned);
     assert!(
-        report.contains("unknown whether the process was launched") && report.contains("[connection_broken]"),
+        report.contains("unknown whether the manager executed the request")
+            && report.contains("[connection_broken]"),
         "{report}"
     );
     assert!(report.contains("longhaul status -a") && report.contains("--launch-key"), "{report}");
@@ -105,7 +106,7 @@ fn restart_without_an_answer_may_have_been_taken() {
     let came = said("restart -b b7d0", false, |_| FakeResponse::Raw(Vec::new()));
     assert_eq!(came.code(), 6);
     assert!(
-        came.err.contains("unknown whether the process was launched")
+        came.err.contains("unknown whether the manager executed the request")
             && came.err.contains("longhaul status -a"),
         "{}",
         came.err

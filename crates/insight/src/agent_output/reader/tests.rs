@@ -34,6 +34,7 @@ fn expected(
         tokens: Some(AgentTokens { input, output, cached }),
         session: Some(session.to_owned()),
         step: Some(step.to_owned()),
+        lacks_tokens: false,
         ignored_lines: 0,
     }
 }
@@ -42,7 +43,7 @@ fn expected(
 fn last_message_tokens_session_and_step_are_found_in_each_format() {
     let session = "6f0b6a56-3c64-4c1a-9b8f-5a2b8c6f1e0d";
     let found = facts(AgentFormat::Claude, &[CLAUDE.as_bytes()]);
-    assert_eq!(found, expected("The login test passes now.", (13_220, 259, 40_122), session, "answering"));
+    assert_eq!(found, expected("The login test passes now.", (13_220, 259, 40_122), session, "done"));
     let session = "0199a213-81c0-7800-8aa1-bbab2a035a53";
     let found = facts(AgentFormat::Codex, &[CODEX.as_bytes()]);
     assert_eq!(
@@ -75,7 +76,7 @@ fn step_follows_the_lines() {
             reader.facts().step.clone().unwrap_or_default()
         })
         .collect();
-    assert_eq!(steps, ["started", "answering", "Bash", "Bash", "Edit", "answering", "answering"]);
+    assert_eq!(steps, ["started", "answering", "Bash", "Bash", "Edit", "answering", "done"]);
 }
 
 #[test]
@@ -110,6 +111,41 @@ fn stated_failure_is_an_error_and_not_a_message() {
     ] {
         let found = facts(format, &[line.as_bytes()]);
         assert_eq!((found.error.as_deref(), found.message), (Some(error), None), "{line}");
+    }
+}
+
+#[test]
+fn tokens_that_are_no_counts_are_left_out() {
+    let huge = "99999999999999999999999";
+    let most = u64::MAX;
+    for (format, lines) in [
+        (AgentFormat::Claude, format!(r#"{{"type":"result","usage":{{"input_tokens":{huge}}}}}"#)),
+        (AgentFormat::Claude, r#"{"type":"result","usage":{"output_tokens":-3}}"#.to_owned()),
+        (AgentFormat::Claude, r#"{"type":"result","usage":"none"}"#.to_owned()),
+        (AgentFormat::Claude, r#"{"type":"result","usage":{}}"#.to_owned()),
+        (
+            AgentFormat::Claude,
+            format!(
+                r#"{{"type":"result","usage":{{"input_tokens":{most},"cache_creation_input_tokens":1}}}}"#
+            ),
+        ),
+        (AgentFormat::Codex, r#"{"type":"turn.completed"}"#.to_owned()),
+        (AgentFormat::Gemini, r#"{"type":"result","stats":{"input_tokens":"9"}}"#.to_owned()),
+        (
+            AgentFormat::Opencode,
+            format!(
+                "{0}\n{0}",
+                format_args!(r#"{{"type":"step_finish","part":{{"tokens":{{"output":{most}}}}}}}"#)
+            ),
+        ),
+        (
+            AgentFormat::Codex,
+            "{\"type\":\"turn.completed\",\"usage\":{\"output_tokens\":1.5}}\n\
+             {\"type\":\"turn.completed\",\"usage\":{\"output_tokens\":5}}"
+                .to_owned(),
+        ),
+    ] {
+        assert_eq!(facts(format, &[lines.as_bytes()]).tokens, None, "{lines}");
     }
 }
 
