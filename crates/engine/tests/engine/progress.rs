@@ -296,11 +296,7 @@ async fn lines_in_the_progress_file_are_reports_of_the_worker() {
     assert_eq!(source, EtaSource::Reported);
     world.reports(id, b"ent\":60}\ngarbage\n\xff\xfe{\"percent\":\"x\"}\n{\"percent\":1e300}\n").await;
     assert_eq!(world.progress(id).await, Some(60.0));
-    assert_eq!(
-        world.progress_after(id, "Progress: 5%\n").await,
-        Some(60.0),
-        "fd does not search the output"
-    );
+    assert_eq!(world.progress_after(id, "Progress: 5%\n").await, Some(60.0), "fd does not search the output");
 }
 
 #[tokio::test(start_paused = true)]
