@@ -252,12 +252,14 @@ fn e7_a_cancel_during_the_creation_cancels_the_session_or_says_that_it_may_exist
     agents.set_remote("hang", "");
     let id = task(&agents);
     until("the creation has begun", || (agents.count("created") == 1).then_some(()));
-    assert_eq!(agents.home.run(&["cancel", &id]).code, 0);
+    // The command waits for the end.
+    let mut cancel = agents.command(&["cancel", &id]).spawn().unwrap();
     until("the stage says it", || {
         agents.home.record(&id)["stage"].as_str().unwrap_or_default().contains("it may exist").then_some(())
     });
     std::fs::remove_file(agents.remote().join("hang")).unwrap();
     agents.home.until_status(&id, "cancelled");
+    assert!(cancel.wait().unwrap().success());
     assert_eq!(agents.home.record(&id)["stage"], "remote session cancelled");
     assert_eq!(std::fs::read_to_string(agents.remote().join("cancelled")).unwrap(), "77\n");
 }

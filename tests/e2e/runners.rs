@@ -75,7 +75,7 @@ fn q7_task_runs_an_agent_for_a_project_and_restart_keeps_prompt_agent_and_model(
             ("runner", "claude"),
             ("result", "The login test passes now."),
             ("agent_session_id", "6f0b6a56-3c64-4c1a-9b8f-5a2b8c6f1e0d"),
-            ("stage", "answering"),
+            ("stage", "done"),
         ] {
             assert_eq!(record[field], value, "{field}");
         }

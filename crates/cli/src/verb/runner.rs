@@ -4,6 +4,7 @@
 mod id_search;
 mod remote;
 mod reporter;
+mod result_text;
 mod session_file;
 mod session_lookup;
 mod state_rules;

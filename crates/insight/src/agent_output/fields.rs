@@ -8,7 +8,7 @@ pub(super) fn text<'a>(value: &'a Value, path: &[&str]) -> Option<&'a str> {
 }
 
 /// Returns the count at a path of field names; 0 if the field does not exist. Returns `None` if the field is no count,
-/// so that nobody invents a number for it.
+/// because every number would be an invention.
 pub(super) fn count(value: &Value, path: &[&str]) -> Option<u64> {
     match at(value, path) {
         None | Some(Value::Null) => Some(0),

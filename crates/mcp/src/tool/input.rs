@@ -26,7 +26,7 @@ pub(crate) struct StartInput {
     /// Process type
     #[schemars(extend("enum" = TYPES))]
     pub(crate) process_type: String,
-    /// Label; usable as process_id in later calls
+    /// Label; usable as process_id
     pub(crate) name: String,
     /// Shell command line; with args: only the program; with prompt: empty
     pub(crate) command: String,
@@ -141,7 +141,7 @@ impl fmt::Debug for StartInput {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProcessInput {
-    /// Id, unique prefix or name
+    /// Id, prefix or name
     pub(crate) process_id: ProcessReference,
 }
 
@@ -149,7 +149,7 @@ pub(crate) struct ProcessInput {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RestartInput {
-    /// Id, unique prefix or name
+    /// Id, prefix or name
     pub(crate) process_id: ProcessReference,
     /// Stop a live process first
     #[serde(default)]
@@ -163,7 +163,7 @@ pub(crate) struct RestartInput {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TestsInput {
-    /// Id, unique prefix or name
+    /// Id, prefix or name
     pub(crate) process_id: ProcessReference,
     /// List all tests; default: failures
     #[serde(default)]
@@ -181,7 +181,7 @@ pub(crate) struct TestsInput {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StopInput {
-    /// Id, unique prefix or name
+    /// Id, prefix or name
     pub(crate) process_id: ProcessReference,
     /// Kill at once; no stop signal
     #[serde(default)]
@@ -271,7 +271,7 @@ pub(crate) enum WaitModeInput {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReadInput {
-    /// Id, unique prefix or name
+    /// Id, prefix or name
     pub(crate) process_id: ProcessReference,
     /// Continue at next_cursor; default: head and tail
     pub(crate) cursor: Option<String>,
@@ -311,7 +311,7 @@ pub(crate) enum StreamInput {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SearchInput {
-    /// Id, unique prefix or name
+    /// Id, prefix or name
     pub(crate) process_id: ProcessReference,
     /// Regex without look-around
     pub(crate) pattern: String,
@@ -336,7 +336,7 @@ pub(crate) struct SearchInput {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ArtifactsInput {
-    /// Id, unique prefix or name
+    /// Id, prefix or name
     pub(crate) process_id: ProcessReference,
     /// File to read, as listed
     pub(crate) path: Option<String>,
@@ -352,7 +352,7 @@ pub(crate) struct ArtifactsInput {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SendInput {
-    /// Id, unique prefix or name
+    /// Id, prefix or name
     pub(crate) process_id: ProcessReference,
     /// Sent unchanged; end lines with \n
     #[serde(default)]
@@ -368,7 +368,7 @@ pub(crate) struct RegisterInput {
     /// Process type
     #[schemars(extend("enum" = TYPES))]
     pub(crate) process_type: String,
-    /// Label; usable as process_id in later calls
+    /// Label; usable as process_id
     pub(crate) name: String,
     /// Subject of the work
     pub(crate) description: Option<String>,
@@ -379,9 +379,9 @@ pub(crate) struct RegisterInput {
     pub(crate) parent_id: Option<ProcessReference>,
     /// Session of the process
     pub(crate) session_id: Option<String>,
-    /// Name of the machine that does the work; only recorded
+    /// Machine that does the work; only recorded
     pub(crate) node_id: Option<String>,
-    /// Id of the agent that does the work
+    /// Agent that does the work
     pub(crate) agent_id: Option<String>,
     /// Kind of agent
     pub(crate) agent_type: Option<String>,
@@ -393,17 +393,17 @@ pub(crate) struct RegisterInput {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReportInput {
-    /// Id, unique prefix or name
+    /// Id, prefix or name
     pub(crate) process_id: ProcessReference,
     /// Percent done
     #[schemars(range(min = 0.0, max = 100.0))]
     pub(crate) progress: Option<f64>,
     /// Current step
     pub(crate) stage: Option<String>,
-    /// Your estimate of the remaining seconds
+    /// Estimated seconds left
     #[schemars(range(min = 0.0, max = MAX_DURATION_SECS))]
     pub(crate) eta_seconds: Option<f64>,
-    /// Result of a command; any JSON
+    /// Result of a command
     pub(crate) result: Option<Value>,
     /// Error of a command
     pub(crate) error: Option<String>,
@@ -412,7 +412,7 @@ pub(crate) struct ReportInput {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CompleteInput {
-    /// Id, unique prefix or name
+    /// Id, prefix or name
     pub(crate) process_id: ProcessReference,
     /// Any JSON, at most 64 KiB
     pub(crate) result: Option<Value>,
@@ -421,7 +421,7 @@ pub(crate) struct CompleteInput {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FailInput {
-    /// Id, unique prefix or name
+    /// Id, prefix or name
     pub(crate) process_id: ProcessReference,
     /// Error message
     pub(crate) error: String,

@@ -2,6 +2,7 @@
 
 use super::super::progress::enclosing;
 use super::reporter::Reporter;
+use super::result_text::bounded;
 use super::session_file::{SessionFile, StoredSession};
 use super::session_lookup::{self, FoundSession};
 use super::state_rules::{PrintedState, SessionPattern, StateRules};
@@ -39,8 +40,6 @@ const MAX_BACKOFF_FACTOR: u32 = 32;
 const MAX_BACKOFF: Duration = Duration::from_secs(300);
 /// Maximum delay before a command that fetches the result is repeated for the first time.
 const FETCH_RETRY_DELAY: Duration = Duration::from_secs(10);
-/// Maximum length of a result, in bytes. The complete text is in the output.
-const MAX_RESULT_LEN: usize = 32 * 1024;
 /// Exit code after a stop. A command that SIGTERM killed has the same exit code.
 const STOPPED: i32 = 143;
 
@@ -488,18 +487,6 @@ fn delay_after(failures: u32, interval: Duration) -> Duration {
     interval.saturating_mul(factor).min(MAX_BACKOFF.max(interval))
 }
 
-/// Returns the start of a long text, followed by a note that text was removed.
-fn bounded(text: &str) -> String {
-    let text = text.trim_end_matches(['\r', '\n']);
-    let end = text.floor_char_boundary(MAX_RESULT_LEN);
-    match text.split_at_checked(end) {
-        Some((start, rest)) if !rest.is_empty() => {
-            format!("{start}\n… {} more bytes are in the output of the process", rest.len())
-        }
-        Some(_) | None => text.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -530,14 +517,5 @@ mod tests {
             (None, Some("AWAITING_USER_FEEDBACK"))
         );
         assert_eq!(report_of(&runs, Some(&waits)).waiting_for_input, Some(false));
-    }
-
-    #[test]
-    fn long_result_is_cut_with_a_note() {
-        assert_eq!(bounded("diff\n"), "diff");
-        let long = bounded(&"ü".repeat(MAX_RESULT_LEN));
-        assert!(
-            long.len() < MAX_RESULT_LEN + 80 && long.ends_with("more bytes are in the output of the process")
-        );
     }
 }

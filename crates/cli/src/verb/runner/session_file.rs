@@ -16,7 +16,7 @@ pub(super) enum StoredSession {
     /// The command that creates the session was started, and its end is unknown. A session may exist.
     Starting,
     /// The command that creates the session has failed without an id. A session may exist, so a retry does not repeat
-    /// the command. A restart, which somebody asks for, does.
+    /// the command. A restart, which a client requests, does.
     StartFailed {
         /// Reason of the failure.
         why: String,

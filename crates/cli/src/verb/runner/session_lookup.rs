@@ -104,7 +104,7 @@ fn of_file(file: &SessionFile, heir: Option<&str>) -> io::Result<Option<FoundSes
         Some(StoredSession::Unidentified { why }) => {
             Some(FoundSession::Uncertain { file: file.path().to_owned(), why })
         }
-        // Somebody asked for the restart, so the restarted process creates a session.
+        // A client requested the restart, so the restarted process creates a session.
         Some(StoredSession::StartFailed { .. }) if heir.is_some() => Some(FoundSession::None),
         Some(StoredSession::StartFailed { why }) => Some(FoundSession::StartFailed { why }),
         Some(StoredSession::Created { session }) => Some(FoundSession::Exists { session }),
