@@ -328,6 +328,8 @@ mod tests {
                 file: None,
                 line: None,
                 column: None,
+                has_place: false,
+                port_holder: None,
                 on_stdout: false,
                 offset: 0,
                 detail: None,
