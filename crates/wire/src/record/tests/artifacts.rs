@@ -49,6 +49,7 @@ fn list_of_every_reason_and_problem_is_read_as_it_was_written() {
         bytes: 7,
         modified_at: Timestamp(-5),
         is_unchanged,
+        has_changed_during_copy: false,
     };
     for problem in ArtifactProblem::ALL.map(Some).into_iter().chain([None]) {
         let list = ArtifactList {
