@@ -88,7 +88,7 @@ pub fn manager_version(place: &ManagerLocator) -> Result<Option<VersionReply>, B
 
 pub(crate) async fn version_of(place: &ManagerLocator) -> Result<VersionReply, CliError> {
     let client = Client::new(place.without_autostart()).with_time_limit(VERSION_TIMEOUT);
-    Ok(client.fetch(&RequestPath::version()).await?)
+    Ok(client.version().await?)
 }
 
 /// Prints a warning if the running manager uses a store other than the currently configured one. A manager reads the
@@ -151,7 +151,7 @@ pub fn manager_lacks(place: &ManagerLocator, ids: &[String]) -> Result<Option<Ve
         let live = live_ids(&client).await?;
         let mut lacking = Vec::new();
         for id in ids.iter().filter(|id| !live.contains(*id)) {
-            let found: Result<ProcessView, _> = client.fetch(&RequestPath::process(id)).await;
+            let found = client.process(id).await;
             match found {
                 // The process is live although the list of live ids lacks it. Either the process was created after the
                 // list was read, or a hook started it: the list does not contain such processes.

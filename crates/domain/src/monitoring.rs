@@ -63,7 +63,7 @@ pub enum ProgressDetection {
     Off,
     /// longhaul reads the progress that the command writes to the descriptor in `LONGHAUL_PROGRESS_FD`.
     Descriptor,
-    /// longhaul reads the descriptor, and the progress bars of common programs in the output.
+    /// longhaul reads the progress from the descriptor, and from the progress bars of common programs in the output.
     Auto,
     /// longhaul reads the descriptor, and searches the output for a regular expression with the group `percent` or the
     /// groups `done` and `total`.

@@ -82,7 +82,7 @@ impl BoundedLines {
     }
 }
 
-/// Calls `line` with the text of the bytes of a whole line.
+/// Calls `line` with the text of a complete line.
 fn release(whole: &[u8], offset: u64, line: &mut impl FnMut(Line<'_>)) {
     let whole = whole.strip_suffix(b"\r").unwrap_or(whole);
     if let (true, Ok(text)) = (is_plain(whole), std::str::from_utf8(whole)) {

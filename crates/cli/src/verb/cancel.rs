@@ -181,7 +181,7 @@ async fn wait_until_ended(
     // ended.
     while ParsedStatus::of(&process).is_ended() && !is_over(&process) && Instant::now() < until {
         sleep(STEP).await;
-        match context.client.fetch(&RequestPath::process(&process.id)).await {
+        match context.client.process(&process.id).await {
             Ok(seen) => process = seen,
             Err(failure) if failure.is_temporary() => {}
             Err(failure) => return Err(failure.into()),

@@ -227,7 +227,7 @@ impl StoreOutage {
 /// Waits for a delay and then prints why a pending process has no output yet.
 async fn print_queue_position(context: &VerbContext, id: &str) {
     sleep(HINT_DELAY).await;
-    let Ok(process) = context.client.fetch::<ProcessView>(&RequestPath::process(id)).await else {
+    let Ok(process) = context.client.process(id).await else {
         return;
     };
     if ParsedStatus::of(&process) == ParsedStatus::Pending {

@@ -93,7 +93,7 @@ async fn named(context: &VerbContext, reference: &str) -> Result<String, CliErro
     if !context.console.is_json() {
         return Ok(reference.to_owned());
     }
-    let process: ProcessView = context.client.fetch(&RequestPath::process(reference)).await?;
+    let process = context.client.process(reference).await?;
     Ok(process.id)
 }
 
@@ -125,7 +125,7 @@ async fn show<W: AsyncWrite + Unpin>(
 
 /// If the output is empty because the process has not started yet, prints the reason.
 async fn print_if_not_started(context: &VerbContext, id: &str) {
-    let process: Result<ProcessView, _> = context.client.fetch(&RequestPath::process(id)).await;
+    let process = context.client.process(id).await;
     if let Ok(process) = process
         && matches!(ParsedStatus::of(&process), ParsedStatus::Pending)
         && process.attempt == 0
@@ -147,7 +147,7 @@ async fn show_many<W: AsyncWrite + Unpin>(
     let mut has_found = false;
     let mut known = Vec::new();
     for id in ids {
-        match context.client.fetch::<ProcessView>(&RequestPath::process(id)).await {
+        match context.client.process(id).await {
             Ok(process) => known.push((prefix(&process), process.id)),
             Err(failure) => codes.push(complained(context, failure)),
         }

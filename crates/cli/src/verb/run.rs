@@ -183,9 +183,9 @@ pub(super) async fn submit(
 /// Sends a launch request. After a broken connection, the request is repeated only if it has a launch key, which
 /// ensures that only one process is created.
 async fn ask(context: &VerbContext, request: &LaunchRequest) -> Result<LaunchReply, ClientError> {
-    match context.client.send(&RequestPath::processes(), request).await {
+    match context.client.launch(request).await {
         Err(ClientError::Broken { .. }) if request.launch_key.is_some() => {
-            context.client.send(&RequestPath::processes(), request).await
+            context.client.launch(request).await
         }
         outcome => outcome,
     }
@@ -193,7 +193,7 @@ async fn ask(context: &VerbContext, request: &LaunchRequest) -> Result<LaunchRep
 
 /// Returns true if the manager has no record of a process with this id.
 async fn is_unknown(context: &VerbContext, id: &str) -> bool {
-    let known: Result<ProcessView, _> = context.client.fetch(&RequestPath::process(id)).await;
+    let known = context.client.process(id).await;
     known.is_err_and(|failure| failure.slug() == "process_not_found")
 }
 

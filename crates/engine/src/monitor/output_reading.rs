@@ -23,8 +23,8 @@ const READ_INTERVAL: Duration = Duration::from_millis(250);
 const URGENT_INTERVAL: Duration = Duration::from_millis(20);
 /// Number of reads in quick succession that show that the command writes all the time.
 const MAX_QUICK_READS: u32 = 8;
-/// Maximum time of consecutive reads if no consumer is urgent, so that the consumers take at most a tenth of a core from
-/// the command. The rest of a large output is read after the command has ended.
+/// Maximum time of consecutive reads if no consumer is urgent. With this limit, the consumers take at most a tenth of a
+/// core from the command. The rest of a large output is read after the command has ended.
 const READ_TIME: Duration = Duration::from_millis(25);
 /// Delay before a consumer that accepts no output is asked again.
 const FULL_DELAY: Duration = Duration::from_millis(10);

@@ -28,7 +28,7 @@ pub(super) struct ProgressFile {
 }
 
 impl ProgressFile {
-    /// Creates the file in an attempt directory. `limits` are the limits of the command.
+    /// Creates the file in an attempt directory. `limits` are the resource limits of the command.
     pub(super) fn create(
         directory: &AttemptDirectory,
         limits: &[ResourceLimit],

@@ -80,7 +80,7 @@ impl<'a> Reporter<'a> {
 
     /// Returns true if the manager has no record of the process. Returns false if the manager does not answer.
     pub(super) async fn is_unknown(&self, process: &str) -> bool {
-        let found: Result<ProcessView, _> = self.client.fetch(&RequestPath::process(process)).await;
+        let found = self.client.process(process).await;
         matches!(found, Err(ClientError::Problem { problem }) if problem.slug == "process_not_found")
     }
 
@@ -89,7 +89,7 @@ impl<'a> Reporter<'a> {
     pub(super) async fn record(&self, process: &str, stop: &mut StopSignal) -> Option<ProcessView> {
         let mut delay = RETRY_DELAY;
         loop {
-            let found: Result<ProcessView, _> = self.client.fetch(&RequestPath::process(process)).await;
+            let found = self.client.process(process).await;
             match found {
                 Ok(record) => return Some(record),
                 Err(ClientError::Problem { problem }) if problem.status < 500 => return None,
