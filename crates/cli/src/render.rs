@@ -19,7 +19,7 @@ mod tree;
 
 pub(crate) use amount::bytes;
 pub(crate) use artifacts::{artifact_notes, artifacts};
-pub(crate) use detail::detail;
+pub(crate) use detail::{detail, has_failed_tests};
 pub(crate) use event::{batch_line, event_line};
 pub(crate) use line::{ended_line, label, short, waiting_line};
 pub(crate) use moment::{RenderTime, moment_of_millis};

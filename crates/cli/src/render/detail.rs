@@ -432,7 +432,7 @@ pub(super) fn next_steps(process: &ProcessView) -> Vec<(String, &'static str)> {
 }
 
 /// Returns true if the process ran tests and some of them failed.
-pub(super) fn has_failed_tests(process: &ProcessView) -> bool {
+pub(crate) fn has_failed_tests(process: &ProcessView) -> bool {
     process.tests.as_ref().is_some_and(|tests| tests.failed > 0 || tests.errors > 0)
 }
 

@@ -3,12 +3,11 @@
 mod markdown;
 
 use super::amount::bytes;
-use super::detail::{fact_line, facts, has_failed_tests, heading, next_steps, step_lines};
+use super::detail::{fact_line, facts, heading, next_steps, step_lines};
 use super::line::short;
 use super::moment::RenderTime;
 use super::queue::why_facts;
 use crate::console::ConsoleStream;
-use crate::status::ParsedStatus;
 use longhaul_view::clean_label;
 use longhaul_wire::api::{ArtifactsState, ArtifactsView, ProcessView, WhyView};
 use serde::Serialize;
@@ -62,6 +61,8 @@ pub(crate) struct ProcessReport {
     pub(crate) artifacts: ArtifactsView,
     /// Last lines of the output, if the process has not completed.
     pub(crate) last_output: Option<String>,
+    /// True if the manager can run only the failed tests.
+    pub(crate) can_rerun: bool,
 }
 
 /// A command that the user may need next.
@@ -100,16 +101,9 @@ impl ProcessReport {
 
     fn steps(&self) -> Vec<(String, &'static str)> {
         let mut steps = next_steps(&self.process);
-        if has_failed_tests(&self.process) && ParsedStatus::of(&self.process).is_ended() {
+        if self.can_rerun {
             let id = short(&self.process.id);
-            let framework = self.process.tests.as_ref().and_then(|tests| tests.framework.as_deref());
-            let can_rerun = matches!(
-                framework,
-                Some("pytest" | "cargo_test" | "nextest" | "go_test" | "jest" | "vitest")
-            );
-            if can_rerun {
-                steps.push((format!("longhaul rerun-failed {id}"), "run only the failed tests"));
-            }
+            steps.push((format!("longhaul rerun-failed {id}"), "run only the failed tests"));
         }
         if !self.artifacts.files.is_empty() {
             steps.push((format!("longhaul artifacts {}", short(&self.process.id)), "list its artifacts"));

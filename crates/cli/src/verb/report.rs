@@ -1,5 +1,6 @@
 //! Implements `report`.
 
+use super::rerun_failed::rerun_command;
 use crate::arguments::{OutputFormat, ReportArgs};
 use crate::dispatch::VerbContext;
 use crate::exit_code::DONE;
@@ -65,7 +66,8 @@ async fn fetch(context: &VerbContext, reference: &str) -> Result<ProcessReport, 
         let page: OutputView = client.fetch(&lines).await.or_else(unless_down)?;
         Some(page.text).filter(|text| !text.is_empty())
     };
-    Ok(ProcessReport { process, why, artifacts, last_output })
+    let can_rerun = rerun_command(context, &process, None).await?.is_some();
+    Ok(ProcessReport { process, why, artifacts, last_output, can_rerun })
 }
 
 /// Replaces a refusal of the manager by an empty answer. Returns all other failures, which end the report.

@@ -7,10 +7,12 @@ use crate::arguments::RerunFailedArgs;
 use crate::dispatch::VerbContext;
 use crate::exit_code::DONE;
 use crate::failure::CliError;
+use crate::render::has_failed_tests;
 use crate::shell_word::shell_line;
-use longhaul_client::RequestPath;
+use crate::status::ParsedStatus;
+use longhaul_client::{ClientError, RequestPath};
 use longhaul_view::clean_label;
-use longhaul_wire::api::{LaunchReply, RerunFailedReply, RerunFailedRequest};
+use longhaul_wire::api::{LaunchReply, ProcessView, RerunFailedReply, RerunFailedRequest};
 
 /// Reason why the data in standard input is not forwarded.
 const NO_INPUT: &str = "the failed tests run without standard input";
@@ -40,5 +42,25 @@ pub(crate) async fn rerun_failed(context: &VerbContext, args: &RerunFailedArgs) 
     match signals {
         None => announce(context, LaunchReply { process, ..LaunchReply::default() }).await,
         Some(signals) => follow_relaunched(context, process, signals, false).await,
+    }
+}
+
+/// Asks the manager for the command that runs only the failed tests. Returns `None` if no test failed, the process has
+/// not ended, or the manager cannot derive the command.
+pub(super) async fn rerun_command(
+    context: &VerbContext,
+    process: &ProcessView,
+    attempt: Option<u32>,
+) -> Result<Option<Vec<String>>, CliError> {
+    if !has_failed_tests(process) || !ParsedStatus::of(process).is_ended() {
+        return Ok(None);
+    }
+    let request = RerunFailedRequest { attempt, dry_run: true };
+    let path = RequestPath::process_part(&process.id, "rerun-failed");
+    let reply: Result<RerunFailedReply, _> = context.client.send(&path, &request).await;
+    match reply {
+        Ok(reply) => Ok(Some(reply.command)),
+        Err(ClientError::Problem { .. }) => Ok(None),
+        Err(failure) => Err(failure.into()),
     }
 }

@@ -2,17 +2,15 @@
 
 mod junit;
 
+use super::rerun_failed::rerun_command;
 use crate::arguments::{OutputFormat, TestsArgs};
 use crate::dispatch::VerbContext;
 use crate::exit_code::DONE;
 use crate::failure::CliError;
 use crate::render::{FailureDetail, TableFormat, TestRunText, test_diff, test_run as text_of, test_table};
-use crate::status::ParsedStatus;
 use junit::JunitWriter;
-use longhaul_client::{ClientError, RequestPath};
-use longhaul_wire::api::{
-    ProcessView, RerunFailedReply, RerunFailedRequest, TestCaseView, TestDiffView, TestResultsView,
-};
+use longhaul_client::RequestPath;
+use longhaul_wire::api::{ProcessView, TestCaseView, TestDiffView, TestResultsView};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -47,7 +45,13 @@ pub(crate) async fn test_run(context: &VerbContext, args: &TestsArgs) -> Result<
             console.print(&test_table(&view.cases, TableFormat::of(console)))?;
         }
         Some(OutputFormat::Table | OutputFormat::Wide) | None => {
-            let rerun = rerun_command(context, args, &view).await?;
+            let process = ProcessView {
+                id: view.id.clone(),
+                status: view.status.clone(),
+                tests: Some(view.tests.clone()),
+                ..ProcessView::default()
+            };
+            let rerun = rerun_command(context, &process, args.attempt).await?;
             let detail = if args.failed { FailureDetail::Whole } else { FailureDetail::Grouped };
             console.print(&text_of(&TestRunText {
                 view: &view,
@@ -77,27 +81,6 @@ async fn fetch(context: &VerbContext, args: &TestsArgs, limit: usize) -> Result<
         view.cases.append(&mut page.cases);
     }
     Ok(view)
-}
-
-/// Returns the command that runs only the failed tests. Returns `None` if no test failed, the tests are still running,
-/// or the framework has no such command.
-async fn rerun_command(
-    context: &VerbContext,
-    args: &TestsArgs,
-    view: &TestResultsView,
-) -> Result<Option<Vec<String>>, CliError> {
-    let process = ProcessView { status: view.status.clone(), ..ProcessView::default() };
-    if view.tests.failed.saturating_add(view.tests.errors) == 0 || !ParsedStatus::of(&process).is_ended() {
-        return Ok(None);
-    }
-    let request = RerunFailedRequest { attempt: args.attempt, dry_run: true };
-    let path = RequestPath::process_part(&view.id, "rerun-failed");
-    let reply: Result<RerunFailedReply, _> = context.client.send(&path, &request).await;
-    match reply {
-        Ok(reply) => Ok(Some(reply.command)),
-        Err(ClientError::Problem { .. }) => Ok(None),
-        Err(failure) => Err(failure.into()),
-    }
 }
 
 /// Writes all results as JUnit XML, page by page. Only the list of failed tests contains messages and traces, so the

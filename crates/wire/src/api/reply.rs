@@ -183,7 +183,8 @@ pub struct UpdateRequest {
     /// Remaining time in milliseconds, as the worker estimates it, at most 30 days. It counts down and replaces the
     /// estimate from the progress until the next report.
     pub eta_ms: Option<u64>,
-    /// Result of a command that longhaul runs: any JSON of at most 64 KiB. The status still comes from the exit code.
+    /// Result of a command that longhaul runs: any JSON of at most 64 KiB. An integer of more than 64 bits becomes a
+    /// floating-point number. The status still comes from the exit code.
     pub result: Option<serde_json::Value>,
     /// Error message of a command that longhaul runs. It replaces the generated message if the process fails.
     pub error: Option<String>,
@@ -201,7 +202,7 @@ pub struct UpdateRequest {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CompleteRequest {
-    /// Result of the work: any JSON of at most 64 KiB.
+    /// Result of the work: any JSON of at most 64 KiB. An integer of more than 64 bits becomes a floating-point number.
     pub result: Option<serde_json::Value>,
 }
 

@@ -2,7 +2,8 @@
 
 use super::*;
 use longhaul_wire::api::{
-    RerunFailedReply, TestCaseView, TestDiffView, TestListView, TestResultsView, TestsView,
+    ArtifactsView, OutputView, RerunFailedReply, TestCaseView, TestDiffView, TestListView, TestResultsView,
+    TestsView, WhyView,
 };
 
 fn results(failed: u64, cursor: Option<&str>) -> TestResultsView {
@@ -164,4 +165,29 @@ fn status_and_wait_name_the_counts_and_the_warning() {
         "{}",
         came.out
     );
+}
+
+#[test]
+fn report_offers_to_run_the_failed_tests_again_only_if_the_manager_can() {
+    let report = |can_rerun: bool| {
+        let came = said("report unit", false, move |asked| {
+            let path = asked.path.split('?').next().unwrap();
+            match path.rsplit('/').next().unwrap() {
+                "rerun-failed" if can_rerun => command_only(asked).unwrap(),
+                "rerun-failed" => problem(409, "rerun_not_possible"),
+                "why" => answered(&WhyView { why: "not_waiting".to_owned(), ..WhyView::default() }),
+                "artifacts" => answered(&ArtifactsView::default()),
+                "text" => answered(&OutputView::default()),
+                _ => process(&ProcessView {
+                    tests: Some(TestsView { total: 2, failed: 1, ..TestsView::default() }),
+                    ..samples::failed()
+                }),
+            }
+        });
+        assert_eq!(came.code(), 0, "{}", came.err);
+        came.out
+    };
+    assert!(report(true).contains("longhaul rerun-failed b7d0ha00"));
+    let script = report(false);
+    assert!(!script.contains("rerun-failed") && script.contains("longhaul tests b7d0ha00"), "{script}");
 }
