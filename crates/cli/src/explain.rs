@@ -182,6 +182,10 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
         "No test of the process failed, so there is nothing to run again.\nTo run all tests: longhaul restart ID",
     ),
     (
+        "not_ended",
+        "The process has not ended, and further tests may fail until it ends.\nWait first: longhaul wait ID",
+    ),
+    (
         "rerun_not_possible",
         "The failed tests cannot be run alone: the framework is unknown, a script starts it, or the results do not name\nevery failed test. To run all tests: longhaul restart ID",
     ),

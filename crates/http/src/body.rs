@@ -39,6 +39,10 @@ const VERBATIM: &[&str] = &["metadata", "result"];
 /// Upper limit (2^53) up to which a float represents every integer exactly.
 const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
 
+/// Help for a launch whose command is a line of shell.
+const COMMAND_LINE_HELP: &str = "send {\"command\": {\"program\": …, \"args\": […]}}; for a command line, send \
+                                 {\"agent\": \"shell\", \"prompt\": \"…\"}, which is executed by /bin/sh";
+
 /// Extractor for a JSON request body. An empty body is treated as an empty object.
 #[derive(Debug)]
 pub(crate) struct JsonBody<T>(pub(crate) T);
@@ -91,9 +95,10 @@ pub(crate) fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiError> {
     }
     let value = match serde_json::from_slice(text) {
         Ok(value) => value,
-        Err(error) => {
-            with_whole_numbers(text, &error.to_string()).ok_or_else(|| unreadable(error.to_string()))?
-        }
+        Err(error) => with_whole_numbers(text, &error.to_string()).ok_or_else(|| {
+            let problem = unreadable(error.to_string());
+            if has_command_line(text) { problem.help(COMMAND_LINE_HELP) } else { problem }
+        })?,
     };
     // serde would accept a list in place of an object and assign the elements to the fields in order. The order of
     // fields is not part of the API, so such lists are refused.
@@ -109,6 +114,12 @@ pub(crate) fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiError> {
             Err(unreadable(format!("{} contains a list instead of an object", place.trim_start_matches('/'))))
         }
     }
+}
+
+/// Returns true if the command of a launch is a text instead of an object with program and arguments.
+fn has_command_line(text: &[u8]) -> bool {
+    let body: Option<Value> = serde_json::from_slice(text).ok();
+    body.is_some_and(|body| body.get("command").is_some_and(Value::is_string))
 }
 
 /// Parses a body again if the first attempt failed because of a float, such as 6.0, in place of an integer. In JSON,
@@ -206,6 +217,14 @@ mod tests {
         for wrong in [r#"{"priority": 6.5}"#, r#"{"delay_ms": -1.0}"#, r#"{"delay_ms": 1e300}"#] {
             assert_eq!(read(wrong).unwrap_err().problem().slug, "invalid_request", "{wrong}");
         }
+    }
+
+    #[test]
+    fn command_line_in_place_of_a_command_is_refused_with_the_way_to_run_it() {
+        let help = |text: &[u8]| read::<LaunchRequest>(text).unwrap_err().problem().help.clone();
+        let advice = help(br#"{"command": "echo hi"}"#).unwrap();
+        assert!(advice.contains(r#"{"agent": "shell", "prompt": "…"}"#), "{advice}");
+        assert_eq!(help(br#"{"command": 7}"#), None);
     }
 
     #[test]

@@ -11,7 +11,9 @@ mod wait;
 pub(crate) use artifacts::{ArtifactFile, ArtifactsResult, SkippedFile, artifacts_schema};
 pub(crate) use list::{ListResult, counts, items, list_schema};
 pub(crate) use output::{SendAnswer, read_schema, search_schema, sent_schema};
-pub(crate) use status::{Children, StatusContext, brief, brief_schema, minimal_schema, whole, whole_schema};
+pub(crate) use status::{
+    Children, StatusContext, brief, brief_schema, is_terminal, minimal_schema, whole, whole_schema,
+};
 pub(crate) use test_results::{tests_schema, without_nulls};
 pub(crate) use wait::{
     MatchedLine, WaitEndReason, WaitResult, WaitedProcess, suggested_wait, wait_schema, waiting,

@@ -142,7 +142,10 @@ async fn directory_that_was_replaced_is_not_read() {
         place.run(key(1), &format!("cd ..; mv work gone; {replacement}")).await;
         let list = place.collect(key(1), &["secret"]).await;
         assert_eq!((list.files.len(), list.problem), (0, Some(problem)), "{replacement}");
-        assert_eq!(list.unmatched, [""; 0], "{replacement}: nobody knows what the directory contained");
+        assert_eq!(
+            list.unmatched, [""; 0],
+            "{replacement}: longhaul does not know the content of the directory"
+        );
     }
 }
 

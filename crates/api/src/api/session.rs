@@ -81,7 +81,7 @@ impl Api {
         if !listing.processes.is_empty() || !listing.damaged.is_empty() {
             return Ok(());
         }
-        let help = "`longhaul status -a --json` shows the session of each process";
+        let help = "`longhaul session list` lists the sessions";
         Err(ApiError::new(404, "session_not_found", title).help(help))
     }
 }

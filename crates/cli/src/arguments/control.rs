@@ -1,7 +1,7 @@
 //! Arguments of the subcommands that change processes.
 
-use crate::completion::{live, references, signals};
-use crate::value::{DurationArg, PercentArg, SignalArg, reference};
+use crate::completion::{live, references, sessions, signals};
+use crate::value::{DurationArg, PercentArg, SignalArg, reference, word};
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 
@@ -17,9 +17,13 @@ pub struct RevisionArgs {
 #[derive(Clone, Debug, Default, Args)]
 pub struct CancelArgs {
     /// Processes: ids, unique prefixes, names or @last [default: ask]
-    #[arg(value_name = "ID", conflicts_with_all = ["all", "level"], value_parser = reference,
+    #[arg(value_name = "ID", conflicts_with_all = ["all", "level", "session"], value_parser = reference,
           add = ArgValueCandidates::new(live))]
     pub ids: Vec<String>,
+    /// Cancel all live processes of this session
+    #[arg(long, value_name = "ID", conflicts_with_all = ["all", "level"], value_parser = word,
+          add = ArgValueCandidates::new(sessions))]
+    pub session: Option<String>,
     /// Send KILL at once, without the stop signal
     #[arg(long)]
     pub force: bool,

@@ -85,8 +85,13 @@ ends";
 #[command(after_help = LOGS_AS_JSON)]
 pub struct LogsArgs {
     /// Processes: ids, unique prefixes, names or @last
-    #[arg(required = true, value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
+    #[arg(required_unless_present = "session", value_name = "ID", value_parser = reference,
+          add = ArgValueCandidates::new(references))]
     pub ids: Vec<String>,
+    /// Show the output of all processes of this session
+    #[arg(long, value_name = "ID", conflicts_with = "ids", value_parser = word,
+          add = ArgValueCandidates::new(sessions))]
+    pub session: Option<String>,
     /// Follow the output until the processes end
     #[arg(short, long, default_value_if("exit_status", ArgPredicate::IsPresent, "true"))]
     pub follow: bool,

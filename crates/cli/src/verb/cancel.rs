@@ -213,9 +213,12 @@ async fn chosen(context: &VerbContext, args: &CancelArgs) -> Result<Vec<String>,
     if !args.ids.is_empty() {
         return Ok(args.ids.clone());
     }
-    let path = RequestPath::processes().with_some("project", context.global.project.as_deref());
+    let is_all = args.all || args.session.is_some();
+    let path = RequestPath::processes()
+        .with_some("project", context.global.project.as_deref())
+        .with_some("session", args.session.as_deref());
     let list = all_pages(context, path, None).await?;
-    if args.all || list.processes.is_empty() {
+    if is_all || list.processes.is_empty() {
         refuse_during_outage(list.stale_since.as_deref())?;
     }
     let live = list.processes;
@@ -223,7 +226,7 @@ async fn chosen(context: &VerbContext, args: &CancelArgs) -> Result<Vec<String>,
         context.console.say("there is no live process to cancel");
         return Ok(Vec::new());
     }
-    if !args.all {
+    if !is_all {
         return some_of(
             &context.console,
             &live,
@@ -236,7 +239,11 @@ async fn chosen(context: &VerbContext, args: &CancelArgs) -> Result<Vec<String>,
         text: format!("Cancel {}{descendants}?", counted(live.len())),
         would: format!("{} would be cancelled", counted(live.len())),
         list: live.iter().map(label).collect(),
-        help: "longhaul cancel --all --yes",
+        help: if args.session.is_some() {
+            "longhaul cancel --session ID --yes"
+        } else {
+            "longhaul cancel --all --yes"
+        },
     };
     let ids = || live.iter().map(|process| process.id.clone()).collect();
     Ok(if question.ask(&context.console)? { ids() } else { Vec::new() })

@@ -35,7 +35,15 @@ pub(super) async fn logs_to<W: AsyncWrite + Unpin>(
 ) -> Result<i32, CliError> {
     let pattern = args.grep.as_deref().map(|text| pattern(args, text)).transpose()?;
     let wanted = LogsRequest { args, pattern, is_quote: false };
-    let (mut codes, has_found) = match args.ids.as_slice() {
+    let ids = match &args.session {
+        Some(session) => commands_of_session(context, session).await?,
+        None => args.ids.clone(),
+    };
+    if ids.is_empty() {
+        context.console.say("no process of the session has output");
+        return Ok(DONE);
+    }
+    let (mut codes, has_found) = match ids.as_slice() {
         [id] => {
             hint_at_others_of_agent(context, id).await;
             let id = named(context, id).await?;
@@ -47,13 +55,23 @@ pub(super) async fn logs_to<W: AsyncWrite + Unpin>(
         codes.push(FAILED);
     }
     if args.exit_status {
-        for id in &args.ids {
+        for id in &ids {
             let path = RequestPath::wait().with("id", id).with("mode", "all");
             let reply: WaitReply = super::wait::with_retries(context, &path, None).await?;
             codes.extend(reply.processes.iter().map(of_process));
         }
     }
     Ok(first_failed(codes))
+}
+
+/// Returns the ids of all commands of a session, oldest first. Reported work has no output.
+async fn commands_of_session(context: &VerbContext, session: &str) -> Result<Vec<String>, CliError> {
+    let processes = super::wait::of_session(context, session).await?;
+    if processes.is_empty() {
+        return Err(super::wait::session::unknown(session));
+    }
+    let commands = processes.into_iter().filter(|process| process.work != "reported");
+    Ok(commands.map(|process| process.id).collect())
 }
 
 /// Prints the last lines of the output of one process. Each line starts with a vertical bar.

@@ -1,6 +1,6 @@
 //! Implements `wait`.
 
-mod session;
+pub(super) mod session;
 
 use super::status::all_pages;
 use crate::arguments::{OutputFormat, WaitArgs, WaitGoal};
@@ -128,7 +128,7 @@ pub(super) async fn with_retries(
 }
 
 /// Returns all processes of a session, oldest first.
-async fn of_session(context: &VerbContext, session: &str) -> Result<Vec<ProcessView>, CliError> {
+pub(super) async fn of_session(context: &VerbContext, session: &str) -> Result<Vec<ProcessView>, CliError> {
     let path = RequestPath::processes().with("all", "true").with("session", session);
     let mut processes = all_pages(context, path, None).await?.processes;
     processes.reverse();

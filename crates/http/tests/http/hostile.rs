@@ -79,7 +79,7 @@ async fn list_is_refused_wherever_an_object_is_meant() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn progress_that_is_no_number_is_refused_and_one_outside_is_clamped() {
+async fn progress_that_is_no_percentage_is_refused() {
     let world = World::new().await;
     let id = world.submit(json!({ "reported": {} })).await;
     let path = format!("/v1/processes/{id}");
@@ -89,10 +89,13 @@ async fn progress_that_is_no_number_is_refused_and_one_outside_is_clamped() {
         assert_eq!((problem.status, problem.slug.as_str()), (400, "invalid_request"), "{text}");
     }
     assert_eq!(world.show(&id).await["progress"], 0.0);
-    for (asked, kept) in [(json!(150), 100.0), (json!(-3), 0.0), (json!(12.5), 12.5)] {
-        world.patch(&path, json!({ "progress": asked })).await;
-        assert_eq!(world.show(&id).await["progress"], kept);
+    for outside in [100.1, -3.0] {
+        let body = Body::from(json!({ "progress": outside }).to_string());
+        let problem = world.ask("PATCH", &path, body).await.problem();
+        assert_eq!((problem.status, problem.slug.as_str()), (400, "invalid_request"), "{outside}");
     }
+    world.patch(&path, json!({ "progress": 12.5 })).await;
+    assert_eq!(world.show(&id).await["progress"], 12.5);
 }
 
 #[tokio::test(start_paused = true)]

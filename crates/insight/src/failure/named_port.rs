@@ -12,11 +12,11 @@ pub const PORT_IN_USE: &str = "port_in_use";
 static PORT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
         r#"(?x)(?:
-            (?:\b\d{1,3}(?:\.\d{1,3}){3} | \[[0-9a-fA-F:.%a-z]*\] | \blocalhost | \*) : (?P<host>\d{1,5})
-            | (?:^|[\s"'(]) :{1,3} (?P<bare>\d{1,5})
-            | \b(?i:port) :? \s* (?P<word>\d{1,5})
+            (?:\b\d{1,3}(?:\.\d{1,3}){3} | \[[0-9a-fA-F:.%a-z]*\] | \blocalhost | \*) : (?P<host>\d{1,5}) \b
+            | (?:^|[\s"'(]) (?: ::: | : ) (?P<bare>\d{1,5}) \b
+            | \b(?i:port) :? \s* (?P<word>\d{1,5}) \b
             | ['"] , \s (?P<pair>\d{1,5}) (?: , \s \d+ )* \)
-        ) \b"#,
+        )"#,
     )
     .ok()
 });

@@ -50,6 +50,9 @@ pub(crate) struct ListResult {
     pub(crate) live: BTreeMap<String, u64>,
     /// Number of live processes by level. If the request names a tree, only processes of this tree count.
     pub(crate) live_by_level: BTreeMap<String, u64>,
+    /// Statistics of the requested tree, ended processes included: endings, run times and resource usage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tree_stats: Option<JsonObject>,
     /// Time of the latest change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) last_changed: Option<String>,

@@ -6,7 +6,7 @@ use crate::error::ToolError;
 use crate::tool::input::{FilterType, ListInput};
 use longhaul_domain::{SessionId, Status};
 use longhaul_engine::ports::ProcessFilter;
-use longhaul_wire::api::ListRequest;
+use longhaul_wire::api::{ListRequest, StatsRequest};
 use std::collections::BTreeMap;
 
 /// Default number of processes on one page.
@@ -60,10 +60,20 @@ impl ToolContext<'_> {
             Err(_) if listed.stale_since.is_some() => (BTreeMap::new(), BTreeMap::new()),
             Err(error) => return Err(longhaul_api::ApiError::from(error).into()),
         };
+        let tree_stats = match tree {
+            Some(tree) if listed.stale_since.is_none() => {
+                let request = StatsRequest { tree: Some(tree), ..StatsRequest::default() };
+                let mut total = object(&self.api.stats(&request).await?.total);
+                total.retain(|_, value| !value.is_null());
+                Some(total)
+            }
+            Some(_) | None => None,
+        };
         Ok(object(&ListResult {
             processes: items(&listed.processes),
             live,
             live_by_level,
+            tree_stats,
             last_changed: listed.last_changed,
             next_cursor: listed.cursor,
             stale_since: listed.stale_since,

@@ -1,6 +1,6 @@
 //! The tool that returns the status of a process.
 
-use crate::answer::{Children, JsonObject, StatusContext, brief, whole};
+use crate::answer::{Children, JsonObject, StatusContext, brief, is_terminal, whole};
 use crate::calls::ToolContext;
 use crate::error::ToolError;
 use crate::tool::input::ProcessInput;
@@ -24,6 +24,9 @@ impl ToolContext<'_> {
     pub(super) async fn status(self, asked: ProcessInput) -> Result<JsonObject, ToolError> {
         let view = self.api.show(&self.find(&asked.process_id).await?, DetailLevel::Usage).await?;
         let mut around = around(self.api, &view).await;
+        if around.tail.is_none() && is_terminal(&view.status) {
+            add_tail(self.api, &view, &mut around).await;
+        }
         around.children = children(self.api, &view).await;
         Ok(whole(&view, &around))
     }
@@ -45,18 +48,23 @@ pub(crate) async fn around(api: &Api, view: &ProcessView) -> StatusContext {
     if is_pending {
         around.why = api.why(&view.id).await.ok();
     }
-    if (went_wrong || asks) && view.output_bytes.is_some_and(|bytes| bytes > 0) {
-        let request = ReadRequest {
-            tail_lines: Some(TAIL_LINES),
-            max_tokens: Some(TAIL_TOKENS),
-            ..ReadRequest::default()
-        };
-        if let Ok(read) = api.read_output(&view.id, &request).await {
-            around.tail = Some(last_letters(&read.text)).filter(|tail| !tail.is_empty());
-            around.next_cursor = Some(read.next_cursor);
-        }
+    if went_wrong || asks {
+        add_tail(api, view, &mut around).await;
     }
     around
+}
+
+/// Adds the last lines of the output, and the cursor behind them.
+async fn add_tail(api: &Api, view: &ProcessView, around: &mut StatusContext) {
+    if view.output_bytes.is_none_or(|bytes| bytes == 0) {
+        return;
+    }
+    let request =
+        ReadRequest { tail_lines: Some(TAIL_LINES), max_tokens: Some(TAIL_TOKENS), ..ReadRequest::default() };
+    if let Ok(read) = api.read_output(&view.id, &request).await {
+        around.tail = Some(last_letters(&read.text)).filter(|tail| !tail.is_empty());
+        around.next_cursor = Some(read.next_cursor);
+    }
 }
 
 /// Counts the children of a process. Returns `None` if the process has no children.

@@ -141,7 +141,7 @@ impl fmt::Debug for StartInput {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProcessInput {
-    /// Id, prefix or name
+    /// Id or name
     pub(crate) process_id: ProcessReference,
 }
 
@@ -149,7 +149,7 @@ pub(crate) struct ProcessInput {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RestartInput {
-    /// Id, prefix or name
+    /// Id or name
     pub(crate) process_id: ProcessReference,
     /// Stop a live process first
     #[serde(default)]
@@ -163,7 +163,7 @@ pub(crate) struct RestartInput {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TestsInput {
-    /// Id, prefix or name
+    /// Id or name
     pub(crate) process_id: ProcessReference,
     /// List all tests; default: failures
     #[serde(default)]
@@ -181,7 +181,7 @@ pub(crate) struct TestsInput {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StopInput {
-    /// Id, prefix or name
+    /// Id or name
     pub(crate) process_id: ProcessReference,
     /// Kill at once; no stop signal
     #[serde(default)]
@@ -271,7 +271,7 @@ pub(crate) enum WaitModeInput {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReadInput {
-    /// Id, prefix or name
+    /// Id or name
     pub(crate) process_id: ProcessReference,
     /// Continue at next_cursor; default: head and tail
     pub(crate) cursor: Option<String>,
@@ -311,7 +311,7 @@ pub(crate) enum StreamInput {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SearchInput {
-    /// Id, prefix or name
+    /// Id or name
     pub(crate) process_id: ProcessReference,
     /// Regex without look-around
     pub(crate) pattern: String,
@@ -336,7 +336,7 @@ pub(crate) struct SearchInput {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ArtifactsInput {
-    /// Id, prefix or name
+    /// Id or name
     pub(crate) process_id: ProcessReference,
     /// File to read, as listed
     pub(crate) path: Option<String>,
@@ -352,7 +352,7 @@ pub(crate) struct ArtifactsInput {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SendInput {
-    /// Id, prefix or name
+    /// Id or name
     pub(crate) process_id: ProcessReference,
     /// Sent unchanged; end lines with \n
     #[serde(default)]
@@ -377,14 +377,20 @@ pub(crate) struct RegisterInput {
     pub(crate) metadata: Map<String, Value>,
     /// Parent process
     pub(crate) parent_id: Option<ProcessReference>,
-    /// Session of the process
+    /// Its session
     pub(crate) session_id: Option<String>,
-    /// Machine that does the work; only recorded
+    /// Machine; only recorded
     pub(crate) node_id: Option<String>,
     /// Agent that does the work
     pub(crate) agent_id: Option<String>,
     /// Kind of agent
     pub(crate) agent_type: Option<String>,
+    /// Runner
+    pub(crate) agent: Option<String>,
+    /// Its model
+    pub(crate) model: Option<String>,
+    /// Its task
+    pub(crate) prompt: Option<String>,
     /// Seconds without report until interrupted
     #[schemars(range(min = 0.0, max = MAX_DURATION_SECS))]
     pub(crate) heartbeat_seconds: Option<f64>,
@@ -393,7 +399,7 @@ pub(crate) struct RegisterInput {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReportInput {
-    /// Id, prefix or name
+    /// Id or name
     pub(crate) process_id: ProcessReference,
     /// Percent done
     #[schemars(range(min = 0.0, max = 100.0))]
@@ -412,7 +418,7 @@ pub(crate) struct ReportInput {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CompleteInput {
-    /// Id, prefix or name
+    /// Id or name
     pub(crate) process_id: ProcessReference,
     /// Any JSON, at most 64 KiB
     pub(crate) result: Option<Value>,
@@ -421,7 +427,7 @@ pub(crate) struct CompleteInput {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FailInput {
-    /// Id, prefix or name
+    /// Id or name
     pub(crate) process_id: ProcessReference,
     /// Error message
     pub(crate) error: String,

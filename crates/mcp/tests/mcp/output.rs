@@ -78,6 +78,17 @@ async fn failed_process_has_its_output_tail() {
 }
 
 #[tokio::test]
+async fn status_of_a_completed_process_has_its_output_tail() {
+    let world = World::new().await;
+    let client = world.client(Era::Initialize).await;
+    let id = client.start("count 9").await;
+    world.pass(Duration::from_secs(1)).await;
+    let reported = client.call("get_process_status", json!({ "process_id": id })).await;
+    assert_eq!(reported["status"], "completed", "{reported}");
+    assert!(reported["tail"].as_str().unwrap().ends_with("line 8\nline 9"), "{reported}");
+}
+
+#[tokio::test]
 async fn wait_for_a_line_ends_with_it_or_with_the_output() {
     let world = World::new().await;
     let client = world.client(Era::Initialize).await;

@@ -236,10 +236,12 @@ async fn tree_is_listed_counted_and_stopped_by_levels() {
     let listed = client.call("list_background_processes", json!({ "tree": deep })).await;
     assert_eq!(ids(&listed), [deep.clone(), second.clone(), first.clone(), root.clone()]);
     assert_eq!(listed["live_by_level"], json!({ "0": 1, "1": 2, "2": 1 }));
+    assert_eq!((&listed["tree_stats"]["live"], &listed["tree_stats"]["failures"]), (&json!(4), &json!(0)));
     let level = client.call("list_background_processes", json!({ "tree": root, "level": 1 })).await;
     assert_eq!(ids(&level), [second.clone(), first.clone()]);
     let all = client.call("list_background_processes", json!({})).await;
     assert_eq!(all["live_by_level"], json!({ "0": 2, "1": 2, "2": 1 }));
+    assert_eq!(all["tree_stats"], Value::Null, "only the statistics of one tree are counted");
     let stop = client.call("stop_background_process", json!({ "process_id": root, "level": 1 }));
     let stopped = world.until(stop).await;
     assert_eq!((&stopped["process_id"], &stopped["status"]), (&root, &json!("running")));
@@ -374,6 +376,9 @@ async fn reported_work_is_registered_reported_on_and_ended() {
         "node_id": "laptop",
         "agent_id": "reader-1",
         "agent_type": "reader",
+        "agent": "codex",
+        "model": "large",
+        "prompt": "read all of it",
         "heartbeat_seconds": 60,
     });
     let registered = client.call("register_process", asked).await;
@@ -388,6 +393,8 @@ async fn reported_work_is_registered_reported_on_and_ended() {
     assert_eq!(whole["result"], json!({ "pages": 9 }));
     assert_eq!((&whole["node_id"], &whole["agent_id"]), (&json!("laptop"), &json!("reader-1")));
     assert_eq!(whole["agent_type"], "reader");
+    let task = [&whole["agent"], &whole["model"], &whole["prompt"]];
+    assert_eq!(task, [&json!("codex"), &json!("large"), &json!("read all of it")]);
     let late = client.refusal("fail_process", json!({ "process_id": id, "error": "no" })).await;
     assert_eq!(late["code"], "invalid_status_transition");
 

@@ -100,6 +100,18 @@ fn cancel_all_of_a_project_needs_a_yes_only() {
 }
 
 #[test]
+fn cancel_of_a_session_cancels_its_live_processes_after_a_yes() {
+    let unanswered = said("cancel --session S1", false, |_| list(&[samples::running()]));
+    assert_eq!((unanswered.code(), unanswered.asked.len()), (2, 1), "{}", unanswered.err);
+    let came = said("cancel --session S1 -y --no-wait", false, |asked| {
+        if asked.method == "POST" { changed(&samples::running(), true) } else { list(&[samples::running()]) }
+    });
+    assert_eq!(came.code(), 0);
+    assert_eq!(came.asked[0], "GET /v1/processes?session=S1&limit=200");
+    assert_eq!(came.asked[1], format!("POST /v1/processes/{}/cancel", samples::running().id));
+}
+
+#[test]
 fn expected_revision_is_handed_over_and_is_that_of_one_process() {
     for (line, path) in [
         ("cancel x --expect-revision 7 --no-wait", "/v1/processes/x/cancel?revision=7"),

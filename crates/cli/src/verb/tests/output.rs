@@ -16,6 +16,27 @@ fn logs_ask_for_fifty_lines_and_print_them() {
 }
 
 #[test]
+fn logs_of_a_session_are_those_of_its_commands_oldest_first() {
+    let came = said("logs --session S1", false, |asked| match &*asked.path {
+        path if path.contains("session=S1") => {
+            let reported = ProcessView { work: "reported".to_owned(), ..samples::queued() };
+            list(&[samples::failed(), reported, samples::running()])
+        }
+        path if path.contains("/output") => {
+            output(&[(FrameKind::Stdout, 0, b"one\n"), (FrameKind::End, 4, b"")])
+        }
+        path if path.contains(&samples::failed().id) => process(&samples::failed()),
+        _ => process(&samples::running()),
+    });
+    assert_eq!(came.code(), 0, "{}", came.err);
+    let read: Vec<&String> = came.asked.iter().filter(|path| path.contains("/output")).collect();
+    let of = |id: String| format!("GET /v1/processes/{id}/output?lines=50");
+    assert_eq!(read, [&of(samples::running().id), &of(samples::failed().id)]);
+    let unknown = said("logs --session nope", false, |_| list(&[]));
+    assert!(matches!(&unknown.outcome, Err(failure) if failure.slug() == "session_not_found"));
+}
+
+#[test]
 fn log_in_json_names_the_whole_id() {
     let came = said("logs --json 0a1b", false, |asked| {
         if asked.path.contains("/output") {

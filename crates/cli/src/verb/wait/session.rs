@@ -81,12 +81,12 @@ pub(super) async fn wait_for_session(
 }
 
 /// Returns the error for a session that has no processes: the session name is wrong, or its records were pruned.
-pub(super) fn unknown(session: &str) -> CliError {
+pub(in crate::verb) fn unknown(session: &str) -> CliError {
     CliError::from(Problem {
         slug: "session_not_found".to_owned(),
         title: format!("no process belongs to session {}", clean_label(session)),
         status: 404,
-        help: Some("`longhaul status -a --json` shows the session of each process".to_owned()),
+        help: Some("`longhaul session list` lists the sessions".to_owned()),
         ..Problem::default()
     })
 }
