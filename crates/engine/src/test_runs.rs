@@ -200,7 +200,7 @@ impl EngineShared {
         let Some(report) = self.settings.test_runs.files.path(key, PLUGIN_REPORT) else { return };
         let Some(command) = process.spec.command() else { return };
         let is_removed = command.environment.removed.iter().any(|name| name == PYTHON_PATH);
-        // Do not add the plugin for pip, because pip would list the plugin as an installed package.
+        // Do not add the plugin if the command runs pip, because pip would list the plugin as an installed package.
         let lists_packages =
             command.args.iter().any(|arg| arg.contains("pip freeze") || arg.contains("pip list"));
         if is_removed || lists_packages || !TestPlan::of(&process.spec).is_some_and(|plan| plan.uses_plugin())

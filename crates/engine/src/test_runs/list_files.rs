@@ -68,7 +68,7 @@ impl ListFiles {
         let published = [super::ALL_TESTS, super::FAILED_TESTS];
         for ((name, stored), published) in self.names().into_iter().zip(self.stored).zip(published) {
             if stored == 0 {
-                // An earlier manager may have stored a list.
+                // Empty the file, because an earlier manager may have stored a list in it.
                 files.write(key, published, 0, Vec::new()).await?;
             } else {
                 files.rename(key, &name, published).await?;

@@ -64,7 +64,7 @@ impl ParsedTests {
         self.output_next = offset.saturating_add(length(bytes));
     }
 
-    /// Handles output that is missing before the next chunk: no line crosses the missing part.
+    /// Ends all unfinished lines, because output is missing before the next chunk.
     pub(super) fn interrupt_output(&mut self) {
         let Self { output, collector, lines, .. } = self;
         lines.finish(&mut |at, bytes| output.push_at(at, bytes, collector));

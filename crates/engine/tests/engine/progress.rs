@@ -25,7 +25,7 @@ impl World {
         self.live_stats(id).await.eta(self.clock.now())
     }
 
-    /// Launches a command that runs, and whose progress is detected in this way.
+    /// Launches a running command with this setting for the detection of progress.
     async fn detect(&self, detection: &str) -> ProcessId {
         self.started(detecting("run", detection)).await
     }
@@ -48,7 +48,7 @@ impl World {
         self.pass(seconds(2)).await;
     }
 
-    /// Runs a command for some time, until it exits with this code.
+    /// Runs a command for `time` seconds. The command then exits with this code.
     async fn run_for(&self, spec: Spec, time: u64, code: i32) {
         let id = self.launch_spec(spec).await;
         self.pass(seconds(time)).await;
@@ -56,7 +56,7 @@ impl World {
         self.end(id).await;
     }
 
-    /// Crashes the manager. The next one must know the live statistics, and write nothing.
+    /// Crashes the manager. Checks that the next manager knows the live stats and writes nothing.
     async fn is_known_after_a_crash(&mut self, id: ProcessId) {
         let before = self.stored(id).await;
         self.crash().await;
@@ -65,7 +65,7 @@ impl World {
         assert_eq!((before.live_stats, before.revision), (after.live_stats, after.revision));
     }
 
-    /// Stops the manager as a kill does. The next one starts with `crash`.
+    /// Stops the manager like a kill. The next manager starts with `crash`.
     async fn lose_manager(&self) {
         self.engine.abandon();
         self.settle().await;
