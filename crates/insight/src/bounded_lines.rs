@@ -94,7 +94,7 @@ fn release(whole: &[u8], offset: u64, line: &mut impl FnMut(Line<'_>)) {
 
 /// Returns true if all bytes are printable ASCII characters or tabs. Such bytes need no cleaning.
 ///
-/// The loop has no early exit, so that the compiler can check many bytes at once.
+/// `fold` always visits all bytes, so the compiler can check several bytes at once.
 fn is_plain(bytes: &[u8]) -> bool {
     bytes.iter().fold(true, |is_plain, byte| is_plain & matches!(byte, b' '..=b'~' | b'\t'))
 }
