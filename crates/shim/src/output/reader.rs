@@ -336,8 +336,8 @@ impl VisibleIndex {
     /// Returns the number of the first index entry, from `number` on, that is not completely in a hole of the index
     /// files. If there is none, returns a number after the last entry.
     ///
-    /// Skip a hole in one step: a damaged file may contain more empty entries than a reader could visit one after the
-    /// other.
+    /// Skips a hole in one step, because a damaged file may contain more empty entries than a reader can visit one by
+    /// one.
     fn next_written(&self, number: u64) -> u64 {
         let (at, gap) = (self.place(number), &self.gap.index);
         let Some(written) = self.segments.next_written(at) else {
