@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub const SESSION_PLACEHOLDER: &str = "{session}";
 
 /// Number of the stop signal of a remote session: SIGURG. A stop signal reaches the whole process tree. Programs ignore
-/// this signal by default, so a stop does not kill a tool that is just creating a session.
+/// SIGURG by default, so a stop does not kill a tool that is just creating a session.
 pub const REMOTE_STOP_SIGNAL: u8 = 23;
 
 /// The work that the command `longhaul runner` has to do.
@@ -35,7 +35,7 @@ impl RunnerPlan {
     }
 }
 
-/// A command, and the commands that run after it has succeeded.
+/// A command, and the commands that run after this command has succeeded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepsPlan {
     /// Program and arguments.

@@ -123,8 +123,8 @@ pub struct ProcessView {
     pub error: Option<String>,
     /// First error in the output of the latest attempt, if the command failed and its output states one.
     pub first_error: Option<FirstErrorView>,
-    /// True if the command failed and its output was not searched completely for the first error, so that an error may
-    /// be missing in this record.
+    /// True if the command failed and its output was not searched completely for the first error, so this record may
+    /// lack an error.
     pub first_error_incomplete: bool,
     /// Test results of the latest attempt; null unless the command runs tests.
     pub tests: Option<TestsView>,
@@ -250,7 +250,7 @@ pub struct FirstErrorView {
     pub offset: Option<u64>,
     /// All lines of the error, such as a whole traceback; null if the error has a single line, and in lists.
     pub detail: Option<String>,
-    /// Process that listened on the port of the error when the command ended. Missing if it is unknown.
+    /// Process that listened on the port of the error when the command ended. Missing if the process is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port_holder: Option<PortHolderView>,
 }
