@@ -118,7 +118,7 @@ impl ArtifactSkipReason {
 pub enum ArtifactProblem {
     /// The working directory does not exist or cannot be opened.
     DirectoryMissing,
-    /// The path of the working directory now leads to another directory than at the start of the attempt.
+    /// The path of the working directory leads to a different directory than at the start of the attempt.
     DirectoryReplaced,
     /// The search reached its time limit.
     OutOfTime,

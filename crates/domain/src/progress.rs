@@ -103,7 +103,7 @@ pub struct ProgressReport {
     /// Remaining time that the source estimates. It takes precedence over the estimate that is derived from the
     /// progress, until the next report that contains progress or a remaining time.
     pub eta: Option<Duration>,
-    /// Number of tests so far; `None` leaves the last value unchanged.
+    /// Number of tests with a result so far; `None` leaves the last value unchanged.
     pub tests: Option<TestTally>,
     /// Source of the report.
     pub source: ProgressSource,

@@ -40,7 +40,7 @@ impl RunnerPlan {
 pub struct StepsPlan {
     /// Program and arguments.
     pub command: Vec<String>,
-    /// Commands that run one after the other.
+    /// Commands that run one after the other after `command` has succeeded.
     pub on_complete: Vec<Vec<String>>,
 }
 
@@ -57,7 +57,7 @@ pub struct RemotePlan {
     pub poll: Vec<String>,
     /// Time between two polls, in milliseconds.
     pub poll_interval_ms: u64,
-    /// Patterns of states. The first pattern that matches the output of `poll` decides.
+    /// Patterns of states. The first pattern that matches the output of `poll` determines the state.
     pub states: Vec<StateRule>,
     /// Commands that run after the session has completed. The output of the last one is the result.
     #[serde(default)]

@@ -79,7 +79,8 @@ impl TestCollection {
         self.tests.lock().collector.counts()
     }
 
-    /// Returns the size of the output at the last read of the plugin's report; later output may mean new results.
+    /// Returns the size of the output at the last read of the plugin's report. Output after this offset may mean that
+    /// there are new results.
     pub(super) const fn output_seen(&self) -> u64 {
         self.output_seen
     }

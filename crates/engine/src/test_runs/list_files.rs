@@ -11,7 +11,7 @@ pub(super) struct ListFiles {
     source: TestSource,
     /// Number of bytes in the file of all tests, and in the file of the failed tests.
     stored: [u64; 2],
-    /// Reason why a write has failed. No further write is then made, and the files are empty.
+    /// Reason why a write has failed. After a failure, the files are empty and no further write is made.
     failure: Option<String>,
 }
 

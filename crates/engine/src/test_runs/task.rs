@@ -206,7 +206,7 @@ async fn finish(
 async fn store_results(core: &EngineShared, key: AttemptKey, results: &mut TestResults) {
     let files = &core.settings.test_runs.files;
     let Err(error) = files.write(key, super::RESULTS, 0, results.encode()).await else { return };
-    tracing::warn!(id = %key.id, %error, "could not store the test results; storing their counts only");
+    tracing::warn!(id = %key.id, %error, "could not store the test results; storing only their counts");
     results.notes.push(format!("the ids of the failed tests were not stored: {}", reason_of(&error)));
     results.failed_ids.clear();
     results.fixed.clear();

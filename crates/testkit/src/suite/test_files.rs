@@ -9,7 +9,7 @@ use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-/// Actions of commands that the port does not control.
+/// Actions of commands, which the port itself cannot perform.
 #[async_trait]
 pub trait TestFileFeed: Debug + Send + Sync + 'static {
     /// Creates an attempt, like the start of its command.

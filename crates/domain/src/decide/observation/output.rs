@@ -1,4 +1,4 @@
-//! Decisions about facts that were read from the output of a command or from its reports.
+//! Decisions about facts that were read from the output of a command, or from reports that the command wrote.
 
 use crate::decide::Decider;
 use crate::effect::{Decision, Effect, NoOpReason};
