@@ -369,7 +369,7 @@ pub enum Observation {
         attempt: AttemptNo,
         /// Progress, stage and remaining time at the time `at`.
         report: ProgressReport,
-        /// Time at which the command wrote its progress.
+        /// Time at which the command wrote the progress, or at which longhaul estimated the remaining time.
         at: Timestamp,
     },
 }

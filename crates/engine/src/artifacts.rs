@@ -74,7 +74,7 @@ impl EngineShared {
         }
     }
 
-    /// If this observation ends a monitored attempt whose artifacts may be copied, returns the spec of the attempt.
+    /// Returns the spec of a monitored attempt if this observation ends the attempt and its artifacts may be copied.
     pub(crate) fn spec_with_artifacts(&self, id: ProcessId, observation: &Observation) -> Option<Arc<Spec>> {
         let Observation::Exited { attempt, .. } = observation else { return None };
         self.attention.spec_with_artifacts(AttemptKey { id, attempt: *attempt })

@@ -273,7 +273,7 @@ impl EngineShared {
         });
     }
 
-    /// Returns the observations that result from output which was written while no manager was running.
+    /// Returns the observations that result from output that was written while no manager was running.
     pub(crate) async fn missed(&self, stored: &StoredProcess, end: &Observation) -> Vec<Observation> {
         match written_until(end) {
             Some((attempt, written)) if attempt == stored.process.attempt => {

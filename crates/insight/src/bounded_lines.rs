@@ -16,8 +16,8 @@ pub struct Line<'a> {
 
 /// Splits output that arrives in chunks into lines.
 ///
-/// A carriage return starts the line again, as on a terminal. Of a line that a program redraws, only the last state is
-/// returned.
+/// A carriage return starts the line again, as on a terminal. If a program redraws a line, only the last state of the
+/// line is returned.
 #[derive(Clone, Debug, Default)]
 pub struct BoundedLines {
     /// Bytes of the current line.

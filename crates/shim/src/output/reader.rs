@@ -155,7 +155,7 @@ impl OutputReader {
                 // The block was dropped since the search started.
                 return Ok(end);
             }
-            // A fast search finds out whether the block contains a newline. This saves time with long lines.
+            // First check with a fast search whether the block contains a newline. This saves time if lines are long.
             let lines_in_block = if block.contains(&b'\n') { &*block } else { &[] };
             for (place, byte) in lines_in_block.iter().enumerate().rev() {
                 let behind = begin.saturating_add(place as u64).saturating_add(1);

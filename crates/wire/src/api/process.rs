@@ -137,7 +137,7 @@ pub struct ProcessView {
     pub late_exit: Option<ExitView>,
     /// Conditions of the process: facts in addition to its status.
     /// - `idle`: no output and no report for some time.
-    /// - `stalled`: no output, no report and no CPU use for some time.
+    /// - `stalled`: no output, no report and no CPU use for some time, or no change of the known progress.
     /// - `waiting_for_input`: the command waits for input.
     /// - `stuck`: a stop was requested, but the process cannot be ended.
     /// - `cleaning_up`: the command has exited on its own, and its leftovers are being ended.

@@ -1,4 +1,4 @@
-//! Copies found files into the attempt directory, within the limits.
+//! Copies the found files into the attempt directory, and enforces the limits on artifacts.
 
 use super::search::{FoundFile, FoundFiles, MAX_SKIPPED, SkippedFiles};
 use super::source::{SourceDirectory, modified_at, open_directory};
