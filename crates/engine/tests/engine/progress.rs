@@ -86,10 +86,10 @@ async fn progress_in_the_output_is_known_within_a_second_if_it_was_asked_for() {
     let (left, source) = world.eta(auto).await.unwrap();
     assert!((10..=12).contains(&left.as_secs()), "{left:?}");
     assert_eq!(source, EtaSource::Progress);
-    assert_eq!(world.live_stats(auto).await.last_heartbeat, None, "output is no report");
+    assert_eq!(world.live_stats(auto).await.last_heartbeat, None, "output does not count as a report");
     world.says(auto, OutputSource::Stdout, "I am 100% sure\n").await;
     let after = world.progress_after(auto, "\x1b]9;4;1;60\x07").await;
-    assert_eq!(after, Some(45.0), "another bar does not disturb");
+    assert_eq!(after, Some(45.0), "another bar does not replace the first bar");
 }
 
 #[tokio::test(start_paused = true)]
@@ -243,7 +243,7 @@ async fn work_whose_progress_stops_is_stalled_until_it_advances() {
     let report = ProgressReport { stage, ..ProgressReport::default() };
     world.ask(id, Action::Progress(report)).await.unwrap();
     world.pass(seconds(5)).await;
-    assert!(world.holds(id, Condition::Stalled).await, "a new stage is no advance");
+    assert!(world.holds(id, Condition::Stalled).await, "a new stage does not count as an advance");
     world.progress_after(id, "Progress: 41%\n").await;
     assert!(!world.holds(id, Condition::Stalled).await);
     world.says(id, OutputSource::Stdout, "Progress: 100%\n").await;
