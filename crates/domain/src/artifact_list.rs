@@ -9,11 +9,11 @@ pub struct ArtifactList {
     pub files: Vec<Artifact>,
     /// Files that match a pattern but were not copied, in the order of their paths.
     pub skipped: Vec<SkippedArtifact>,
-    /// Number of further skipped files that the list does not name.
+    /// Number of skipped files that `skipped` does not contain.
     pub more_skipped: u64,
     /// Patterns that matched no file. Empty if the working directory was not searched completely.
     pub unmatched: Vec<String>,
-    /// Reason why the working directory was not searched completely; `None` if it was.
+    /// Reason why the search of the working directory is incomplete; `None` if the search was complete.
     pub problem: Option<ArtifactProblem>,
 }
 
@@ -34,8 +34,7 @@ pub struct Artifact {
     pub bytes: u64,
     /// Time of the last change of the file, by the clock of its file system.
     pub modified_at: Timestamp,
-    /// True if the file has not changed since the start of the attempt, which means that another program wrote the
-    /// file.
+    /// True if the last change of the file is older than the attempt, so that the attempt did not write the file.
     pub is_unchanged: bool,
     /// True if the file changed while it was copied, so that the copy may mix old and new content.
     pub has_changed_during_copy: bool,
@@ -65,7 +64,7 @@ pub enum ArtifactSkipReason {
     TooMany,
     /// With this file, the artifacts of the attempt would exceed the limit on their total size.
     TotalTooLarge,
-    /// The time for copying was over.
+    /// The time limit was reached before the file was copied.
     OutOfTime,
     /// The file or directory cannot be read.
     Unreadable,
@@ -117,11 +116,11 @@ impl ArtifactSkipReason {
 /// A reason why the working directory was not searched completely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArtifactProblem {
-    /// The working directory cannot be opened.
+    /// The working directory does not exist or cannot be opened.
     DirectoryMissing,
-    /// The path of the working directory now leads to another directory than at the start of the attempt.
+    /// The path of the working directory leads to a different directory than at the start of the attempt.
     DirectoryReplaced,
-    /// The time for the search was over.
+    /// The search reached its time limit.
     OutOfTime,
     /// The search stopped because it had found too many matching files.
     TooManyMatches,

@@ -14,8 +14,8 @@ const MAX_PARTS: usize = 32;
 /// - `*` matches any text within a name, `?` one character, and `[a-z]` or `[!a-z]` one character of a set. A backslash
 ///   removes the special meaning of the next character.
 /// - `**` as a whole part matches any number of directories.
-/// - If the last part contains no wildcard or the pattern ends with `/`, a directory of that name stands for all files
-///   below it.
+/// - If the last part contains no wildcard or the pattern ends with `/`, the pattern also matches all files below a
+///   directory with this path.
 /// - A name that starts with a dot is matched only by a part that starts with a dot.
 ///
 /// A pattern never leaves the working directory: it is relative and has no part `..`.
@@ -42,8 +42,8 @@ enum NameToken {
     Set { is_negated: bool, ranges: Vec<(char, char)> },
 }
 
-/// The parts of a pattern that may come next, after the start of a path was matched. A search computes this value for
-/// each directory, and passes it on to the names in the directory.
+/// The parts of a pattern that can match the next name of a path, after the start of the path has matched. A search
+/// computes this value for each directory, and passes it on to the names in the directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PatternProgress(u64);
 
@@ -107,7 +107,7 @@ impl ArtifactPattern {
         Ok(Self { text: text.to_owned(), parts })
     }
 
-    /// Returns the pattern as it was given.
+    /// Returns the original text of the pattern.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
@@ -134,8 +134,7 @@ impl ArtifactPattern {
         self.closed(next)
     }
 
-    /// Returns true if the name matches an explicit part of the pattern. A match of `**` alone does not count, because
-    /// `**` matches every directory.
+    /// Returns true if the name matches a part of the pattern other than `**`, which matches every directory.
     #[must_use]
     pub fn names(&self, from: PatternProgress, name: &str) -> bool {
         self.parts.iter().enumerate().any(|(position, part)| match part {
@@ -162,7 +161,7 @@ impl ArtifactPattern {
         self.accepts(path.split('/').fold(self.begin(), |at, name| self.enter(at, name)))
     }
 
-    /// Adds the positions after each `**`, because `**` can also match zero directories.
+    /// Adds the position after each `**`, because `**` can also match zero directories.
     fn closed(&self, mut at: PatternProgress) -> PatternProgress {
         for (position, part) in self.parts.iter().enumerate() {
             if at.has(position) && *part == PatternPart::AnyDirectories {
@@ -203,7 +202,8 @@ fn tokens(name: &str) -> Result<Vec<NameToken>, &'static str> {
     Ok(tokens)
 }
 
-/// Reads a set of characters, starting after its `[`. As in a shell, a `]` directly after the start belongs to the set.
+/// Reads a set of characters from the text after its `[`. As in a shell, a `]` at the start of the set is a member of
+/// the set.
 fn set(rest: &mut Chars<'_>) -> Result<NameToken, &'static str> {
     const UNCLOSED: &str = "a `[` has no `]`; write `\\[` to match the character itself";
     let is_negated = rest.as_str().starts_with(['!', '^']);
@@ -229,8 +229,8 @@ fn set(rest: &mut Chars<'_>) -> Result<NameToken, &'static str> {
     }
 }
 
-/// Matches a name against tokens. After a mismatch, only the last `*` is extended. The time is therefore at most
-/// proportional to the product of the two lengths.
+/// Matches a name against tokens. After a mismatch, only the last `*` is extended, so the time is at most proportional
+/// to the product of the two lengths.
 fn is_match(tokens: &[NameToken], name: &str) -> bool {
     if name.starts_with('.') && tokens.first() != Some(&NameToken::Char('.')) {
         return false;

@@ -60,7 +60,8 @@ pub enum Fact {
     OutcomeReported(ReportedOutcome),
     /// The test results of an attempt became known. They replace earlier test results of the process.
     TestsReported(Box<TestReport>),
-    /// The test results give a reason to doubt the success of the attempt. The results contain the same reason.
+    /// The test results give a reason to doubt the success of the attempt. The test results in the record contain this
+    /// reason too.
     TestsDoubted(TestDoubt),
     /// The process was paused.
     Paused {

@@ -1,6 +1,6 @@
 //! Applies facts to a process.
 //!
-//! This code cannot fail and makes no decisions: `decide` has already made them.
+//! This code cannot fail and makes no decisions, because `decide` has already made all decisions.
 
 use crate::condition::Conditions;
 use crate::event::{Event, Fact};

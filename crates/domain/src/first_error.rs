@@ -13,7 +13,8 @@ pub struct FirstError {
     pub line: Option<u32>,
     /// Column number in the source line; the first column is 1.
     pub column: Option<u32>,
-    /// True if the place of the error in the output is known. It is unknown for a test that only a report names.
+    /// True if the position of the error in the output is known. The position is unknown if only a test report names
+    /// the error.
     pub has_place: bool,
     /// True if the command printed the error to standard output.
     pub on_stdout: bool,
@@ -21,8 +22,8 @@ pub struct FirstError {
     pub offset: u64,
     /// All lines of the error, such as a whole traceback; `None` if the error has only one line.
     pub detail: Option<String>,
-    /// Process that listened on the port of the error when the command ended; `None` if the error names no port, or if
-    /// the process is unknown.
+    /// Operating system process that listened on the port of the error when the command ended. `None` if the error
+    /// names no port, or if the process is unknown.
     pub port_holder: Option<PortHolder>,
 }
 

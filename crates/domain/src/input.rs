@@ -344,7 +344,7 @@ pub enum Observation {
     OutcomeRead {
         /// Number of the attempt that wrote the output.
         attempt: AttemptNo,
-        /// The facts. A result and an error that the command itself reported take precedence.
+        /// Facts in the output. A result and an error that the command itself reported take precedence.
         outcome: ReportedOutcome,
         /// Current step of the agent; `None` leaves the stage unchanged.
         stage: Option<Stage>,
@@ -353,7 +353,7 @@ pub enum Observation {
     TestsCounted {
         /// Number of the attempt that runs the tests.
         attempt: AttemptNo,
-        /// Number of tests so far.
+        /// Number of tests with a result so far.
         tally: TestTally,
     },
     /// The test results of an attempt are known. They may become known only after the end of the process.
@@ -363,13 +363,13 @@ pub enum Observation {
         /// Test results.
         report: Box<TestReport>,
     },
-    /// Progress or a remaining time became known from another source than a report of the worker.
+    /// longhaul found progress or estimated a remaining time without a report of the worker.
     ProgressObserved {
         /// Number of the attempt that was observed.
         attempt: AttemptNo,
         /// Progress, stage and remaining time at the time `at`.
         report: ProgressReport,
-        /// Time at which the command wrote its progress.
+        /// Time at which the command wrote the progress, or at which longhaul estimated the remaining time.
         at: Timestamp,
     },
 }

@@ -30,8 +30,8 @@ impl Lineage {
         Self { outside: self.level().0, ..self }
     }
 
-    /// Returns the ancestors that launched this process directly or indirectly, from the root down. When one of these
-    /// ancestors is restarted, it is expected to launch this process again.
+    /// Returns the ancestors that launched this process directly or indirectly, from the root down. longhaul expects
+    /// that a restarted ancestor launches this process again.
     #[must_use]
     pub fn launchers(&self) -> &[ProcessId] {
         self.ancestors.get(usize::from(self.outside)..).unwrap_or_default()

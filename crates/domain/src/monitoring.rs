@@ -71,7 +71,7 @@ pub enum ProgressDetection {
 }
 
 impl ProgressDetection {
-    /// Returns the detection with this name. Every text that is not a name is a regular expression.
+    /// Returns the detection with this name. Any other text is used as a regular expression.
     #[must_use]
     pub fn named(text: &str) -> Self {
         match text {

@@ -45,8 +45,8 @@ impl ReportedOutcome {
         }
     }
 
-    /// Returns this outcome with the facts from the output added. A result or an error that the command itself reported
-    /// is more reliable and is not replaced.
+    /// Returns this outcome, completed with facts from the output. The output never replaces a result or an error that
+    /// the command itself reported, because the report is more reliable.
     #[must_use]
     pub fn completed_from(&self, read: &Self) -> Self {
         Self {

@@ -31,7 +31,7 @@ impl Progress {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "checked to be from 0 to 10000 before"
+            reason = "the percentage is between 0 and 100, so the value is between 0 and 10000"
         )]
         Ok(Self((percent * 100.0).round() as u16))
     }
@@ -100,21 +100,21 @@ pub struct ProgressReport {
     pub is_new_phase: bool,
     /// Current stage; `None` leaves the last value unchanged.
     pub stage: Option<Stage>,
-    /// Remaining time that the worker estimates. It takes precedence over the estimate that is derived from the
+    /// Remaining time that the source estimates. It takes precedence over the estimate that is derived from the
     /// progress, until the next report that contains progress or a remaining time.
     pub eta: Option<Duration>,
-    /// Number of tests so far; `None` leaves the last value unchanged.
+    /// Number of tests with a result so far; `None` leaves the last value unchanged.
     pub tests: Option<TestTally>,
     /// Source of the report.
     pub source: ProgressSource,
-    /// True if the worker reports from now on whether it waits for input.
+    /// True if the worker announces that it reports when it waits for input.
     pub reports_input: bool,
 }
 
 /// A remaining time that a worker or longhaul estimated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReportedEta {
-    /// Time at which the worker reported the estimate.
+    /// Time of the report that contains the estimate.
     pub at: Timestamp,
     /// Remaining time at the time of the report.
     pub remaining: Duration,
@@ -140,9 +140,9 @@ pub struct LiveStats {
     pub reported_eta: Option<ReportedEta>,
     /// Number of bytes of output so far.
     pub output_bytes: u64,
-    /// Number of tests so far.
+    /// Number of tests with a result so far.
     pub tests: Option<TestTally>,
-    /// True if the worker reports itself whether it waits for input.
+    /// True if the worker itself reports when it waits for input.
     pub reports_input: bool,
 }
 
@@ -183,8 +183,8 @@ impl LiveStats {
 
     /// Returns the progress in a report, unless it is lower than before and no new phase begins.
     ///
-    /// A new phase begins with a report that says so or that names another stage, after a phase that was complete, and
-    /// when another source takes over.
+    /// A new phase begins if the report says so, names another stage or comes from another source, or if the previous
+    /// progress was 100 percent.
     fn accepted_progress(&self, report: &ProgressReport) -> Option<Progress> {
         let progress = report.progress?;
         let Some(before) = self.progress.filter(|before| progress < *before) else { return Some(progress) };
@@ -199,9 +199,9 @@ impl LiveStats {
     /// Returns the estimated remaining time and the basis of the estimate.
     ///
     /// A reported estimate is reduced by the time since the report. Without a reported estimate, the remaining time is
-    /// computed from the progress. This requires two reports at least 2 s apart that show an advance. Returns `None`
-    /// without such reports, and also if the only estimate comes from earlier runs and the process has already run for
-    /// longer than these.
+    /// computed from two reports of the progress: they must be at least 2 s apart and show an advance. Returns `None`
+    /// without such reports, and also if the only estimate comes from the durations of earlier runs and has already
+    /// passed.
     #[must_use]
     pub fn eta(&self, now: Timestamp) -> Option<(Duration, EtaSource)> {
         let Some(reported) = self.reported_eta else {
@@ -216,8 +216,8 @@ impl LiveStats {
         }
     }
 
-    /// Returns true if a report contains new values and its source is not outranked. Reports of the worker outrank
-    /// reports from the output. Both outrank an estimate from earlier runs.
+    /// Returns true if the report contains new values and no better source has already reported. Reports of the worker
+    /// are better than progress in the output. Both are better than an estimate from earlier runs.
     #[must_use]
     pub fn is_changed_by(&self, now: Timestamp, report: &ProgressReport) -> bool {
         let has_own_report = (self.progress.is_some() && self.progress_source == ProgressSource::Worker)
@@ -242,11 +242,11 @@ impl LiveStats {
     }
 }
 
-/// Maximum difference between two remaining times that count as equal. The programs print whole seconds.
+/// Maximum difference between two remaining times that count as equal. Programs print the remaining time in whole
+/// seconds.
 const ETA_TOLERANCE: Duration = Duration::from_secs(2);
 
-/// The first and the latest progress report. If a report has lower progress than the previous report, it becomes the
-/// first report.
+/// The first and the latest progress report since the progress last decreased.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProgressRate {
     /// Time of the first report.

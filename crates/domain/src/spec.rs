@@ -97,7 +97,7 @@ impl Spec {
         }
     }
 
-    /// Returns the policy for live descendants when the process ends in this way without being cancelled.
+    /// Returns the policy for live descendants after this ending.
     #[must_use]
     pub fn children_after(&self, ending: &Ending) -> ChildrenPolicy {
         match ending {

@@ -13,7 +13,7 @@ pub enum TestReporting {
     Detect,
     /// longhaul looks for no test results.
     Off,
-    /// longhaul looks for test results, whatever the command is.
+    /// longhaul looks for test results of any command.
     Auto,
     /// In addition to the other sources, longhaul reads the JUnit reports at this path. The path is relative to the
     /// working directory and may contain `*` in names.
@@ -37,7 +37,7 @@ pub struct TestReport {
     pub complete: bool,
     /// Reason to doubt the success of the run.
     pub doubt: Option<TestDoubt>,
-    /// Facts about the sources, such as the reason why a better source could not be used.
+    /// Remarks about the sources, such as the reason why a better source could not be used.
     pub notes: Vec<String>,
     /// The first failed tests; at most [`MAX_NAMED_FAILED_TESTS`].
     pub failures: Vec<NamedFailure>,
@@ -52,7 +52,7 @@ pub struct TestTally {
     pub passed: u64,
     /// Failed tests.
     pub failed: u64,
-    /// Tests that could not be run to their end, and collection errors.
+    /// Tests that the framework could not run completely, and files whose tests it could not collect.
     pub errors: u64,
     /// Skipped tests.
     pub skipped: u64,
@@ -76,9 +76,9 @@ pub struct TestDoubt {
 /// A failed test in the record of a process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NamedFailure {
-    /// Name with which the framework can run the test alone.
+    /// Name with which the framework can run this test alone.
     pub id: String,
-    /// True if the test could not run to its end, or if its file could not be collected.
+    /// True if the framework could not run the test completely, or could not collect the tests of its file.
     pub is_error: bool,
     /// Source file.
     pub file: Option<String>,
@@ -93,7 +93,7 @@ pub struct NamedFailure {
 }
 
 impl TestTally {
-    /// Returns the number of tests that failed or could not be run to their end.
+    /// Returns the number of tests that failed or that the framework could not run completely.
     #[must_use]
     pub const fn failures(&self) -> u64 {
         self.failed.saturating_add(self.errors)

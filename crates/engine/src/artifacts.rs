@@ -7,13 +7,13 @@ use longhaul_ports::{ArtifactChunk, ArtifactRequest, AttemptKey};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Time beyond the configured limit after which the end of an attempt no longer waits for its artifacts. The file
-/// system is then assumed to hang.
+/// Additional time after the configured limit for which the end of an attempt waits for its artifacts. After this time,
+/// the file system is assumed to hang.
 const HANG_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Engine {
-    /// Returns the artifacts of an attempt that ran on this node. Returns `None` if they were not copied, or have not
-    /// been copied yet.
+    /// Returns the artifacts of an attempt that ran on this node. Returns `None` if the artifacts have not been copied
+    /// yet, or are never copied.
     ///
     /// # Errors
     /// [`EngineError::Artifacts`] if the list cannot be read.
@@ -24,7 +24,7 @@ impl Engine {
     /// Reads a part of an artifact: at most `limit` bytes from offset `from`.
     ///
     /// # Errors
-    /// [`EngineError::Artifacts`] if the attempt has no such artifact, or if it cannot be read.
+    /// [`EngineError::Artifacts`] if the attempt has no artifact with this path, or if the artifact cannot be read.
     pub async fn read_artifact(
         &self,
         key: AttemptKey,
@@ -48,8 +48,8 @@ impl EngineShared {
 
     /// Copies the artifacts of an attempt if the observation is the exit of the attempt.
     ///
-    /// Must be called before the exit is committed. A client that sees the end can then read the artifacts, and the
-    /// next manager repeats an interrupted copy.
+    /// Call this function before the exit is committed. A client that sees the end can then read the artifacts. If the
+    /// manager crashes during the copy, the next manager copies the artifacts again.
     pub(crate) async fn collect_artifacts(&self, id: ProcessId, spec: &Spec, observation: &Observation) {
         let (Observation::Exited { attempt, .. }, Some(command)) = (observation, spec.command()) else {
             return;
@@ -74,7 +74,7 @@ impl EngineShared {
         }
     }
 
-    /// If this observation ends a monitored attempt whose artifacts may be copied, returns the spec of the attempt.
+    /// Returns the spec of a monitored attempt if this observation ends the attempt and its artifacts may be copied.
     pub(crate) fn spec_with_artifacts(&self, id: ProcessId, observation: &Observation) -> Option<Arc<Spec>> {
         let Observation::Exited { attempt, .. } = observation else { return None };
         self.attention.spec_with_artifacts(AttemptKey { id, attempt: *attempt })

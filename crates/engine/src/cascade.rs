@@ -83,8 +83,8 @@ impl CascadeTracker {
 }
 
 impl EngineShared {
-    /// Cancels all live descendants, deepest level first, and then performs the effects in `rest`. The call does not
-    /// wait: a background task cancels the descendants and retries failed requests.
+    /// Cancels all live descendants, deepest level first, and then performs the effects in `rest`. The call returns at
+    /// once: a background task cancels the descendants and retries failed requests.
     pub(crate) fn cascade(self: &Arc<Self>, stored: &StoredProcess, force: bool, rest: Vec<Effect>) {
         let (core, stored) = (self.clone(), stored.clone());
         tokio::spawn(async move {

@@ -99,8 +99,8 @@ impl EngineShared {
         if !self.starts.begin(&stored.process) {
             return;
         }
-        // This check must come after `starts.begin`, because a shutdown waits only for starts that are registered
-        // before it.
+        // This check must come after `starts.begin`, because a shutdown waits only for the starts that were registered
+        // before the shutdown began.
         if self.is_closing() {
             return self.starts.failed(&stored.process);
         }
@@ -115,8 +115,8 @@ impl EngineShared {
             self.starts.failed(&stored.process);
             return self.again_later(key);
         }
-        // If the answer to a claim was lost, the engine learns about the claim only from a later read. A failover of
-        // the store could still undo a claim without an answer.
+        // If the answer to a claim was lost, the engine learned about the claim from a later read. A failover of the
+        // store can still undo such a claim.
         match self.parts.store.is_durable(&key.id, key.attempt).await {
             Ok(true) => {}
             answer @ (Ok(false) | Err(_)) => {
@@ -149,7 +149,7 @@ impl EngineShared {
             }
         };
         self.add_test_variables(&stored.process, key, &mut environment);
-        // The command may end before the commit of its start, so the collection of its test results starts first.
+        // Start the collection of test results first, because the command may end before its start is committed.
         self.follow_tests(stored);
         self.copies.began(&stored.process, key);
         let leased = self.parts.store.leases_expire() && runs_again_if_lost(&stored.process);

@@ -126,7 +126,7 @@ pub(crate) fn is_failure(observation: &Observation) -> bool {
     )
 }
 
-/// Converts a stream to the form that the parsers use.
+/// Converts an output source to the stream type of the parsers.
 pub(crate) const fn stream_of(source: OutputSource) -> Stream {
     match source {
         OutputSource::Stdout => Stream::Stdout,

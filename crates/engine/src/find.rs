@@ -52,7 +52,7 @@ impl Engine {
         }
     }
 
-    /// Finds the process that an action is to change, like [`find_for`](Self::find_for), but reports an error if an
+    /// Finds the process that an action changes. Works like [`find_for`](Self::find_for), but reports an error if an
     /// agent has several live processes.
     ///
     /// # Errors

@@ -25,8 +25,8 @@ pub enum RestartScope<'a> {
 /// Options for a restart of interrupted processes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InterruptedRestartOptions {
-    /// True to also restart children whose restarted launcher has ended without launching them again. As long as the
-    /// launcher is live, it may still launch them, and a restart would make them run twice.
+    /// True to also restart children whose restarted launcher has ended without launching them again. A live launcher
+    /// may still launch these children, and a restart would then make them run twice.
     pub with_children: bool,
     /// True to start nothing and only report the processes that would be restarted.
     pub dry_run: bool,
@@ -55,9 +55,9 @@ pub struct SkippedRestart {
 /// Reason why an interrupted process was not restarted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SkipReason {
-    /// An ancestor that launched the process, directly or indirectly, is being restarted or was restarted earlier. This
-    /// ancestor is expected to launch the process again. With [`with_children`](InterruptedRestartOptions), the restart
-    /// of an ancestor has not ended.
+    /// An ancestor that launched the process, directly or indirectly, is being restarted or was restarted earlier.
+    /// longhaul expects that the ancestor launches the process again. With
+    /// [`with_children`](InterruptedRestartOptions), this reason applies only until the restarted ancestor has ended.
     AncestorRestarted {
         /// The ancestor that is being restarted or was restarted.
         ancestor: ProcessId,
@@ -212,7 +212,7 @@ impl Engine {
             }
             named.push(stored);
         }
-        // In this order, ancestors come before their descendants.
+        // Sort by sequence number, because ancestors then come before their descendants.
         named.sort_by_key(|stored| stored.seq);
         named.dedup_by_key(|stored| stored.seq);
         Ok(named)
@@ -262,8 +262,9 @@ impl RestartSelection {
     fn decide(&mut self, is_named: bool, with_children: bool) {
         let mut chosen: BTreeSet<ProcessId> = BTreeSet::new();
         let candidates = std::mem::take(&mut self.candidates);
-        // The restart of a launcher has a later place in the list than the children that the launcher had launched
-        // before. It must be known whether this restart is restarted again before its children are decided.
+        // If a launcher was restarted, its new process comes after the children of its old process in the list. Collect
+        // all processes that may be restarted first, because the decision about the children depends on whether the new
+        // process is one of them.
         let mut awaited = self.live.clone();
         let chosen_later = |stored: &&StoredProcess| is_named || skip_reason(&stored.process).is_none();
         awaited.extend(candidates.iter().filter(chosen_later).map(|stored| stored.process.id));
@@ -304,7 +305,7 @@ impl RestartSelection {
         self.interrupted.contains(id) && self.restarted.contains_key(id)
     }
 
-    /// Returns true if the process was interrupted and one of its restarts is among the given processes.
+    /// Returns true if the process was interrupted and one of its restarts is in `awaited`.
     fn has_restart_in(&self, id: &ProcessId, awaited: &BTreeSet<ProcessId>) -> bool {
         self.interrupted.contains(id) && self.restarts_of(*id).any(|restart| awaited.contains(&restart))
     }

@@ -93,7 +93,7 @@ impl EngineShared {
             ProgressSource::Worker | ProgressSource::Output => {
                 self.reported(AttemptKey { id, attempt: stored.process.attempt }, advance);
             }
-            // An estimate of longhaul gives no information about the worker.
+            // An estimate of longhaul does not show that the worker is active.
             ProgressSource::History => {}
         }
         self.notifier.changed(id);

@@ -218,7 +218,7 @@ impl EngineShared {
         drop(before);
     }
 
-    /// Records that a report about an attempt arrived. The report ends the silence of the attempt. `advance` is the
+    /// Records that a report about an attempt arrived. The attempt then no longer counts as silent. `advance` is the
     /// progress in the report, if it differs from the earlier progress.
     pub(crate) fn reported(self: &Arc<Self>, key: AttemptKey, advance: Option<Progress>) {
         let awake = self.parts.clock.awake();
@@ -234,7 +234,7 @@ impl EngineShared {
         self.tell(key, changes.unwrap_or_default());
     }
 
-    /// Stops the search for input waits in an attempt, because the command of the attempt reports them itself.
+    /// Stops checking whether an attempt waits for input, because the command itself reports this.
     pub(crate) fn input_is_reported(&self, key: AttemptKey) {
         self.attention.with(key, |monitored| monitored.silence.set_input_reported());
     }
@@ -247,9 +247,9 @@ impl EngineShared {
 
     /// Passes an observation of the spawner on to the inbox.
     ///
-    /// If the observation ends an attempt, four steps come first. The consumers read the rest of the output. If the
-    /// attempt failed, its output is searched for the first error. The test results are collected, and the artifacts
-    /// are copied.
+    /// If the observation ends an attempt, four steps come first: the consumers read the rest of the output, the output
+    /// of a failed attempt is searched for the first error, the test results are collected, and the artifacts are
+    /// copied.
     pub(crate) fn take_in(self: &Arc<Self>, id: ProcessId, observation: Observation) {
         let follower = self.last_follower(id, &observation);
         let artifacts = self.spec_with_artifacts(id, &observation);
@@ -273,7 +273,7 @@ impl EngineShared {
         });
     }
 
-    /// Returns the observations that result from output which was written while no manager was running.
+    /// Returns the observations that result from output that was written while no manager was running.
     pub(crate) async fn missed(&self, stored: &StoredProcess, end: &Observation) -> Vec<Observation> {
         match written_until(end) {
             Some((attempt, written)) if attempt == stored.process.attempt => {

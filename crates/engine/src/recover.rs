@@ -60,7 +60,8 @@ pub(crate) fn examine_unknown_attempts(
         match listed(core, true).await {
             Ok(listed) => look_at(core.clone(), listed).await,
             Err(error) => {
-                tracing::warn!(%error, "could not examine the earlier processes of this node; retrying")
+                tracing::warn!(%error, "could not examine the earlier processes of this node; the next start of the \
+                    node examines them");
             }
         }
     })

@@ -13,8 +13,8 @@ const PAGE: u32 = 500;
 /// Delay before another examination of attempts that could not be examined.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// Before the first claim, searches this machine for attempts that this node does not own any more. If the process of
-/// an attempt is running on another node, the attempt is stopped. Exits of interrupted processes are recorded as late
+/// Before the first claim, searches this machine for attempts that this node no longer owns. If the process of an
+/// attempt is running on another node, the attempt is stopped. Exits of interrupted processes are recorded as late
 /// exits. Failed examinations are repeated; until they succeed, no later attempt of any process starts on this node.
 pub(crate) async fn examine_stale_attempts(core: &Arc<EngineShared>) {
     if pass(core).await {

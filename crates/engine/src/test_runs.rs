@@ -73,7 +73,7 @@ impl TestRuns {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Removes the task of an attempt. The task ends after it has answered its last request.
+    /// Removes the task of an attempt and returns the sender of its requests. The task ends after its last request.
     fn remove(&self, key: AttemptKey) -> Option<mpsc::Sender<TestRunRequest>> {
         self.lock_live().remove(&key)
     }
@@ -138,9 +138,9 @@ impl EngineShared {
         last_of(observation).is_some_and(|attempt| self.test_runs.of(AttemptKey { id, attempt }).is_some())
     }
 
-    /// If an observation ends an attempt that ran tests, returns two observations: the test results, which must be
-    /// committed first, and the end with the first failed test. Results that are not complete in time are committed
-    /// later.
+    /// Splits the end of an attempt that ran tests into two observations: the test results, which must be committed
+    /// first, and the end with the first failed test. Returns every other observation unchanged. Results that are not
+    /// complete in time are committed later.
     pub(crate) async fn with_test_results(
         self: &Arc<Self>,
         id: ProcessId,
@@ -200,7 +200,7 @@ impl EngineShared {
         let Some(report) = self.settings.test_runs.files.path(key, PLUGIN_REPORT) else { return };
         let Some(command) = process.spec.command() else { return };
         let is_removed = command.environment.removed.iter().any(|name| name == PYTHON_PATH);
-        // Do not add the plugin for pip, because pip would list the plugin as an installed package.
+        // Do not add the plugin if the command runs pip, because pip would list the plugin as an installed package.
         let lists_packages =
             command.args.iter().any(|arg| arg.contains("pip freeze") || arg.contains("pip list"));
         if is_removed || lists_packages || !TestPlan::of(&process.spec).is_some_and(|plan| plan.uses_plugin())

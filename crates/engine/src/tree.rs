@@ -27,7 +27,8 @@ impl Engine {
     ///
     /// An ended process can also be terminated, as long as it has live descendants.
     ///
-    /// # Errors As for [`command`](Self::command).
+    /// # Errors
+    /// As for [`command`](Self::command).
     pub async fn terminate(
         &self,
         id: ProcessId,

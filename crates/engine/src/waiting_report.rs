@@ -1,4 +1,4 @@
-//! Reports in which a command says that it waits for input from another source.
+//! Reports of a command that it is waiting for input.
 
 use crate::detached::run_to_completion;
 use crate::engine::{Engine, EngineShared};
@@ -17,7 +17,8 @@ impl Engine {
     /// - [`EngineError::Invalid`] if the command runs on another node.
     /// - [`EngineError::NotFound`] for an unknown id.
     ///
-    /// # Cancel safety The report continues if the future is dropped.
+    /// # Cancel safety
+    /// The report continues if the future is dropped.
     pub async fn report_waiting_for_input(&self, id: ProcessId, waits: bool) -> Result<(), EngineError> {
         let core = self.core.clone();
         run_to_completion(async move { core.report_waiting_for_input(id, waits).await }).await
@@ -41,8 +42,8 @@ impl EngineShared {
         let attempt = stored.process.attempt;
         let at = self.parts.clock.now();
         if !reports_input(&stored.process.spec) {
-            // The record says first who knows whether the command waits. Otherwise, the monitor of the next manager could
-            // end the condition before the command reports again.
+            // First record that the command itself reports when it waits for input. Otherwise, the monitor of the next
+            // manager could end the condition before the command reports again.
             let report = ProgressReport { reports_input: true, ..ProgressReport::default() };
             let observation = Observation::ProgressObserved { attempt, report, at };
             self.turn(id, &Input::Observation(observation), None).await?;

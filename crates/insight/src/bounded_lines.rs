@@ -16,8 +16,8 @@ pub struct Line<'a> {
 
 /// Splits output that arrives in chunks into lines.
 ///
-/// A carriage return starts the line again, as on a terminal. Of a line that a program redraws, only the last state is
-/// returned.
+/// A carriage return starts the line again, as on a terminal. If a program redraws a line, only the last state of the
+/// line is returned.
 #[derive(Clone, Debug, Default)]
 pub struct BoundedLines {
     /// Bytes of the current line.
@@ -94,7 +94,7 @@ fn release(whole: &[u8], offset: u64, line: &mut impl FnMut(Line<'_>)) {
 
 /// Returns true if all bytes are printable ASCII characters or tabs. Such bytes need no cleaning.
 ///
-/// The loop has no early exit, so that the compiler can check many bytes at once.
+/// `fold` always visits all bytes, so the compiler can check several bytes at once.
 fn is_plain(bytes: &[u8]) -> bool {
     bytes.iter().fold(true, |is_plain, byte| is_plain & matches!(byte, b' '..=b'~' | b'\t'))
 }

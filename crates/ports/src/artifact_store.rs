@@ -23,7 +23,8 @@ pub trait ArtifactStore: Debug + Send + Sync + 'static {
     /// - [`ArtifactError::Failed`] if the list cannot be stored.
     async fn collect(&self, key: AttemptKey, request: ArtifactRequest) -> Result<(), ArtifactError>;
 
-    /// Returns the artifacts of an attempt. Returns `None` if they were not copied, or have not been copied yet.
+    /// Returns the artifacts of an attempt. Returns `None` if no call of [`collect`](Self::collect) has copied them
+    /// yet.
     ///
     /// # Errors
     /// [`ArtifactError::Failed`] if the list cannot be read.
@@ -82,7 +83,7 @@ pub struct ArtifactChunk {
     pub size: u64,
 }
 
-/// An error of copying or reading artifacts.
+/// An error while artifacts are copied or read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ArtifactError {

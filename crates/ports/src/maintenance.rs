@@ -14,9 +14,9 @@ pub trait Maintenance: Debug + Send + Sync + 'static {
     /// - A time that was set for the process has passed.
     /// - Its node was lost: the lease and the grace period of the node are over.
     /// - Its cascade is unfinished.
-    /// - An action is pending for the process. The node that stored the action may be gone, so the process is due as
-    ///   soon as the store has accepted the action. It does not matter whether the process never had an owner, lost its
-    ///   owner or has ended.
+    /// - An action is pending for the process. The process is due as soon as the store has accepted the action, because
+    ///   the node that stored the action may have failed since. This also applies to a process that never had an owner,
+    ///   that lost its owner or that has ended.
     ///
     /// A returned process is reserved for this engine for 5 s or until its next commit. If the process is still due
     /// after that commit, it can be returned again at once.

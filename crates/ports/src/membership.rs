@@ -32,8 +32,8 @@ pub trait Membership: Debug + Send + Sync + 'static {
     }
 
     /// Registers a node under a new epoch, which is higher than all earlier ones. The store fences the previous lease
-    /// of the node. The processes that the node owns belong to the new lease. The node stays drained if it was drained.
-    /// The node must [advertise](Self::advertise) its properties again.
+    /// of the node. The new lease covers the processes that the node already owns. The node stays drained if it was
+    /// drained. The node must [advertise](Self::advertise) its properties again.
     ///
     /// A running attempt can be found again only through the [state directory](NodeHome) that started it. The store
     /// therefore records the state directory of each node and refuses a registration from another state directory in

@@ -53,9 +53,9 @@ pub trait OutputLog: Debug + Send + Sync + 'static {
     /// Returns [`OutputError::Missing`] if the attempt has no output.
     async fn grown(&self, key: AttemptKey, beyond: u64) -> Result<(), OutputError>;
 
-    /// Reads the progress file of a command from an offset to its end, but at most the last 64 KiB. May remove bytes that
-    /// it has read, but loses no bytes that the command writes at the same time. The default implementation has no
-    /// progress files.
+    /// Reads the progress file of a command from an offset to the end of the file, but at most the last 64 KiB. The
+    /// call may remove bytes from the file after they were read. It never removes bytes that the command writes at the
+    /// same time. The default implementation has no progress files.
     ///
     /// # Errors
     /// Returns [`OutputError::Missing`] if the attempt has no progress file.
@@ -63,8 +63,8 @@ pub trait OutputLog: Debug + Send + Sync + 'static {
         Err(OutputError::Missing { key })
     }
 
-    /// Waits until the size of the progress file differs from an offset. The call may return early, so the caller must
-    /// check again.
+    /// Waits until the size of the progress file differs from an offset. The call may also return earlier, so the
+    /// caller must check the size again.
     ///
     /// # Errors
     /// Returns [`OutputError::Missing`] if the attempt has no progress file.
@@ -89,7 +89,7 @@ pub trait OutputLog: Debug + Send + Sync + 'static {
     /// Returns [`OutputError::Unlisted`] if the processes cannot be listed.
     async fn kept(&self, after: Option<ProcessId>, limit: u32) -> Result<Vec<ProcessId>, OutputError>;
 
-    /// Removes all stored data of a process, including its output.
+    /// Removes all stored data of a process, including its output and its artifacts.
     ///
     /// # Errors
     /// Returns [`OutputError::Failed`] if an attempt of the process is running or a part of the data could not be
@@ -159,7 +159,7 @@ pub struct OutputPage {
 pub struct ProgressPage {
     /// Bytes of the part.
     pub bytes: Vec<u8>,
-    /// Offset from which to read the next part.
+    /// Offset at which the next part starts.
     pub next: u64,
     /// True if bytes before this part were skipped, so that the part may start within a line.
     pub skipped: bool,

@@ -98,8 +98,8 @@ pub trait Spawner: Debug + Send + Sync + 'static {
         Err(SpawnError::Unsupported { key, what: "a pipe as standard input" })
     }
 
-    /// Returns the process that listens on a TCP port of this machine. Returns `None` if no process does, if it cannot be
-    /// determined, or if several processes listen on different addresses.
+    /// Returns the process that listens on a TCP port of this machine. Returns `None` if no process listens on the
+    /// port, if the process cannot be determined, or if several processes listen on different addresses.
     async fn port_holder(&self, port: u16) -> Option<PortHolder> {
         let _ = port;
         None

@@ -7,18 +7,18 @@ use std::fmt::Debug;
 
 /// Stores files next to the output of an attempt, and reads the test reports that a command wrote.
 ///
-/// The files of an attempt are removed together with its output ([`OutputLog::remove`](crate::OutputLog::remove)). A
-/// name is a file name without a directory. Files that a command wrote are unverified: only regular files are read, and
-/// symbolic links are not followed.
+/// The files of an attempt are removed together with its output ([`OutputLog::remove`](crate::OutputLog::remove)). Each
+/// `name` is a file name without a directory. Files that a command wrote are not trusted: the port reads only regular
+/// files, and follows no symbolic links.
 #[async_trait]
 pub trait TestFiles: Debug + Send + Sync + 'static {
-    /// Returns the absolute path under which the command of an attempt can write a file with this name. Returns `None`
-    /// if commands cannot write such files.
+    /// Returns the absolute path at which the command of an attempt can write a file with this name. Returns `None` if
+    /// commands cannot write such files.
     fn path(&self, key: AttemptKey, name: &str) -> Option<String>;
 
     /// Removes the content of a file after `from` bytes, and appends `bytes`. Creates the file if `from` is 0 and the
-    /// file does not exist. The last space of the disk remains free for records. After an error, the file does not
-    /// contain a part of `bytes`.
+    /// file does not exist. The call does not use the disk space that is reserved for records. If the call fails, the
+    /// file contains no part of `bytes`.
     ///
     /// # Errors
     /// - [`TestFileError::Missing`] if the attempt has no directory.
@@ -32,14 +32,14 @@ pub trait TestFiles: Debug + Send + Sync + 'static {
         bytes: Vec<u8>,
     ) -> Result<(), TestFileError>;
 
-    /// Renames a file in one step. A file that already has the new name is replaced.
+    /// Renames a file in one step. Replaces a file that already has the new name.
     ///
     /// # Errors
     /// [`TestFileError::Missing`] if the file does not exist, [`TestFileError::Failed`] on other failures.
     async fn rename(&self, key: AttemptKey, from: &str, to: &str) -> Result<(), TestFileError>;
 
-    /// Reads at most `limit` bytes of a file, starting at offset `from`. An offset behind the end of the file is not an
-    /// error.
+    /// Reads at most `limit` bytes of a file, starting at offset `from`. Returns no bytes if the offset is behind the
+    /// end of the file.
     ///
     /// # Errors
     /// [`TestFileError::Missing`] if the file does not exist, [`TestFileError::Failed`] on other failures.
@@ -54,7 +54,8 @@ pub trait TestFiles: Debug + Send + Sync + 'static {
     /// Finds the reports that match `pattern`, a path in which `*` stands for any characters of one name. The path is
     /// relative to `directory` or absolute. Returns at most [`MAX_REPORTS`] reports, in the order of their paths.
     ///
-    /// Only regular files are reports; other matching files are refused. No symbolic link in the pattern is followed.
+    /// Only regular files that can be opened are reports. All other matching files, and directories that cannot be
+    /// opened, are refused. No symbolic link is followed.
     ///
     /// # Errors
     /// [`TestFileError::Report`] if the directory cannot be read.
@@ -84,16 +85,16 @@ pub const MAX_REFUSED_REPORTS: usize = 5;
 pub struct FoundReports {
     /// Reports, in the order of their paths; at most [`MAX_REPORTS`].
     pub reports: Vec<FoundReport>,
-    /// The first matching files that are no reports; at most [`MAX_REFUSED_REPORTS`].
+    /// The first matching files and directories that were refused; at most [`MAX_REFUSED_REPORTS`].
     pub refused: Vec<RefusedReport>,
     /// True if more files match than the search returned.
     pub has_more: bool,
 }
 
-/// A matching file that is not read.
+/// A matching file or directory that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusedReport {
-    /// Path of the file.
+    /// Path of the file or directory.
     pub path: String,
     /// Reason, such as `it is a symbolic link`.
     pub why: String,
@@ -119,7 +120,7 @@ pub struct FoundReport {
     pub changed_at: Timestamp,
 }
 
-/// An error of the files of a test run.
+/// An error while a file of a test run is read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TestFileError {
@@ -163,7 +164,7 @@ pub enum TestFileError {
     },
 }
 
-/// Implementation for a spawner whose commands cannot write files. It stores nothing and finds no reports.
+/// Implementation for a spawner whose commands cannot write files. Stores nothing and finds no reports.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoopTestFiles;
 

@@ -56,14 +56,15 @@
 //! # Progress
 //! A launch may request a progress file: the regular file `progress`, which the shim creates and opens for appending
 //! before it forks. The command inherits this descriptor, and the variable `LONGHAUL_PROGRESS_FD` contains its number, 3
-//! to 9. The command may write lines of JSON to it. A write to a regular file neither blocks nor fails because a reader
-//! is gone, so neither the shim nor a manager is needed for it. A reader may free all but the last [`KEPT_PROGRESS_LEN`]
-//! bytes as soon as the file occupies more than [`MAX_PROGRESS_LEN`], and the shim does the same once a minute
-//! ([`trim_progress`]). The offset of a byte does not change, so no line is lost. There are two exceptions, in which the
-//! size of the file is set to 0: the file system cannot punch holes, or the command may write only small files
-//! (`RLIMIT_FSIZE`) and the file has half of that size. A line that is incomplete because of this is no progress. If the
-//! file cannot be created, the command runs without the variable, as under a shim that does not know this request.
-//! While neither the shim nor a manager is alive, nothing trims the file: the command writes to it directly.
+//! to 9. The command may write lines of JSON to this descriptor. A write to a regular file never blocks, and never
+//! fails because a reader has ended, so the command can write while neither the shim nor a manager is alive. A reader
+//! may free all but the last [`KEPT_PROGRESS_LEN`] bytes as soon as the file occupies more than [`MAX_PROGRESS_LEN`].
+//! The shim does this too, once a minute ([`trim_progress`]). The offset of a byte does not change, so no line is lost.
+//! In two cases, the file is emptied instead: if the file system cannot punch holes; and if the size of files is
+//! limited (`RLIMIT_FSIZE`) and the file is larger than half of this limit, which the shim then checks once a second.
+//! Readers ignore a line that becomes incomplete in this way. If the file cannot be created, the command runs without
+//! the variable, as under a shim that does not know this request. While neither the shim nor a manager is alive, the
+//! command continues to write, but no program trims the file.
 //!
 //! # Lease
 //! A launch may name a file that contains the expiry of the node's lease ([`LeaseNote`]). This file is used for

@@ -54,7 +54,7 @@ pub fn main() -> ! {
     }
 }
 
-/// If this program was started as a shim, runs as a shim and then exits. Otherwise, returns immediately.
+/// Runs as a shim and then exits, if this program was started as a shim. Otherwise, returns immediately.
 ///
 /// A program that calls this at the start of `main` needs no separate shim executable.
 pub fn run_if_asked() {

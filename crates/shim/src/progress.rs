@@ -10,7 +10,7 @@ use crate::output::punch;
 pub const PROGRESS: &str = "progress";
 /// Number of bytes at the end of the progress file that are always kept.
 pub const KEPT_PROGRESS_LEN: u64 = 64 << 10;
-/// Disk space in bytes from which on the start of the progress file is freed.
+/// Disk space in bytes above which the start of the progress file is freed.
 pub const MAX_PROGRESS_LEN: u64 = 256 << 10;
 
 /// Size in bytes of a block of a file. The kernel counts disk space in these blocks.
@@ -19,7 +19,7 @@ const BLOCK: u64 = 512;
 /// Result of [`trim_progress`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProgressTrim {
-    /// No byte has changed its offset.
+    /// All bytes have kept their offsets.
     Kept,
     /// The file is empty, and the next line has the offset 0.
     Emptied,

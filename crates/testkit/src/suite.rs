@@ -98,7 +98,7 @@ pub(crate) fn some<T>(answer: Option<T>) -> T {
     }
 }
 
-/// Panics because a rule found another value than the value that it needs to continue.
+/// Panics because a rule found a value other than the value that it needs to continue.
 #[track_caller]
 #[expect(clippy::panic, reason = "a rule fails by panicking")]
 pub(crate) fn instead_of(wanted: &str, found: &dyn Debug) -> ! {

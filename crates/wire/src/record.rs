@@ -14,9 +14,9 @@
 //! - Raise [`FORMAT`], and make [`oldest_reader`] return the new format for each spec that uses the field. Nodes with
 //!   older programs then neither claim nor end such a process: shared stores put it into a placement class that names
 //!   the reader.
-//! - Say in the page about upgrades which processes an older program cannot read. The schema version of the local store
-//!   stays the same: an older program refuses each record by itself. SQLite omits the record from lists, and the fs
-//!   store does not open.
+//! - Document on the page about upgrades which processes an older program cannot read. The schema version of the local
+//!   store stays the same: an older program refuses each record by itself. SQLite omits the record from lists, and the
+//!   fs store does not open.
 //!
 //! ```
 //! use longhaul_domain::{AwakeTime, Capabilities, RandomBits, DecisionContext, Lineage, Process, ProcessId, ReportedSpec, Spec};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub const SESSION_PLACEHOLDER: &str = "{session}";
 
 /// Number of the stop signal of a remote session: SIGURG. A stop signal reaches the whole process tree. Programs ignore
-/// this signal by default, so a stop does not kill a tool that is just creating a session.
+/// SIGURG by default, so a stop does not kill a tool that is just creating a session.
 pub const REMOTE_STOP_SIGNAL: u8 = 23;
 
 /// The work that the command `longhaul runner` has to do.
@@ -35,12 +35,12 @@ impl RunnerPlan {
     }
 }
 
-/// A command, and the commands that run after it has succeeded.
+/// A command, and the commands that run after this command has succeeded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepsPlan {
     /// Program and arguments.
     pub command: Vec<String>,
-    /// Commands that run one after the other.
+    /// Commands that run one after the other after `command` has succeeded.
     pub on_complete: Vec<Vec<String>>,
 }
 
@@ -57,7 +57,7 @@ pub struct RemotePlan {
     pub poll: Vec<String>,
     /// Time between two polls, in milliseconds.
     pub poll_interval_ms: u64,
-    /// Patterns of states. The first pattern that matches the output of `poll` decides.
+    /// Patterns of states. The first pattern that matches the output of `poll` determines the state.
     pub states: Vec<StateRule>,
     /// Commands that run after the session has completed. The output of the last one is the result.
     #[serde(default)]

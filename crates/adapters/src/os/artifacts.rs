@@ -1,8 +1,9 @@
 //! Copies the artifacts of attempts into their attempt directories.
 //!
 //! The copies are in `artifacts/files`, under the same relative paths as in the working directory, and the list is in
-//! `artifacts/list.json`. Everything is first written to `artifacts.new`, which is then renamed. A reader therefore
-//! never sees a part of the artifacts, and after a crash the next manager starts again.
+//! `artifacts/list.json`. The manager first writes the copies and the list to the directory `artifacts.new`, and then
+//! renames this directory. A reader therefore never sees incomplete artifacts. After a crash, the next manager copies
+//! all files again.
 //!
 //! The user of the command may control the working directory, and the manager may have more permissions than that user.
 //! Each name of a path is therefore opened relative to its directory, without following links.
@@ -43,7 +44,8 @@ const MAX_LIST_LEN: u64 = 32 << 20;
 #[derive(Debug)]
 pub struct OsArtifacts {
     attempts: Arc<Attempts>,
-    /// Attempts whose artifacts are being copied. A hanging file system can make a copy outlive its caller.
+    /// Attempts whose artifacts are being copied. If the file system hangs, a copy can continue after its caller has
+    /// stopped waiting.
     busy: Arc<Mutex<BTreeSet<AttemptKey>>>,
 }
 
@@ -54,7 +56,7 @@ struct BusyMark {
 }
 
 impl OsArtifacts {
-    /// Opens the directory of attempts. Creates it if it does not exist.
+    /// Opens the directory that contains the attempt directories. Creates it if it does not exist.
     ///
     /// # Errors
     /// If the directory cannot be created or opened.
@@ -197,7 +199,10 @@ fn read_part(
     }
     let file = open_file(&directory, name)?;
     if file.metadata()?.len() != listed.bytes {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "the copy does not have its listed size"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the size of the copy differs from the size in the list",
+        ));
     }
     let rest = listed.bytes.saturating_sub(from).min(u64::from(limit));
     let mut bytes = vec![0; usize::try_from(rest).unwrap_or(0)];

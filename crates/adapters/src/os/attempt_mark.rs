@@ -28,7 +28,7 @@ impl AttemptMark {
         Self { variables: launch::marks(key), limit: limit_of(&key.id.to_string(), key.attempt.0.into()) }
     }
 
-    /// Returns the limit that marks the command, or `None` if this system does not allow to set the limit.
+    /// Returns the limit that marks the command, or `None` if this system does not allow the limit to be set.
     pub(super) fn limit(&self) -> Option<ResourceLimit> {
         let own = getrlimit(Resource::Locks);
         let hard = own.maximum.unwrap_or(u64::MAX);

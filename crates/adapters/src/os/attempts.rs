@@ -80,7 +80,7 @@ impl Attempts {
         }
     }
 
-    /// Removes an attempt directory without a shim. It may contain only the mark of the working directory.
+    /// Removes an attempt directory without a shim. The directory may contain only the mark of the working directory.
     pub(super) fn discard(&self, key: AttemptKey) -> io::Result<()> {
         let process = descend(self.fd.as_fd(), &key.id.to_string())?;
         if let Ok(attempt) = descend(process.as_fd(), &key.attempt.to_string()) {
@@ -199,7 +199,7 @@ impl Attempts {
     fn is_at_work(&self, id: ProcessId) -> io::Result<bool> {
         let process = match descend(self.fd.as_fd(), &id.to_string()) {
             Ok(process) => process,
-            // If the path leads to something else, this program did not create it, so no attempt can run in it.
+            // If the path is not a directory, another program created it, so no attempt can run in it.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(false),
             Err(error) => return Err(error.into()),
         };

@@ -127,8 +127,8 @@ fn delegate(group: &Path) {
 /// Removes the directories that other, killed managers left behind. The kernel refuses to remove groups with processes
 /// in them.
 ///
-/// Also removes the groups of attempts without a shim. If a shim is killed together with its command, its group
-/// remains, and possibly no later manager uses the state directory of this group again.
+/// Also removes the groups of attempts without a shim. Such a group remains if a shim is killed together with its
+/// command. Other managers may never use the state directory of this group again, so they would not remove the group.
 fn remove_deserted(outside: &Path, own: &Path) {
     let served = OnceCell::new();
     for directory in of_managers(outside).filter(|directory| directory != own) {

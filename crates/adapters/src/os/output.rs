@@ -30,7 +30,7 @@ const UNWATCHED: Duration = Duration::from_millis(200);
 /// progress of an attempt are in the same directory, and a command may write one of them very often.
 const MAX_UNRELATED: u32 = 8;
 
-/// Delay before a further check.
+/// Delay before each check after [`MAX_UNRELATED`] notifications.
 const UNRELATED_CHANGE: Duration = Duration::from_millis(20);
 
 const LOG: &str = "output.log";
@@ -100,7 +100,7 @@ impl OsOutput {
             growth.await;
             unrelated = unrelated.saturating_add(1);
             if unrelated > MAX_UNRELATED {
-                // Without a watch, the kernel reports no changes meanwhile, which would slow down the writer.
+                // Drop the watch, because reports of changes during the delay would slow down the writer.
                 drop(interest);
                 tokio::time::sleep(UNRELATED_CHANGE).await;
             }

@@ -28,7 +28,7 @@ pub struct OsTestFiles {
 }
 
 impl OsTestFiles {
-    /// Opens the directory of attempts. Creates it if it does not exist.
+    /// Opens the directory that contains the attempt directories. Creates it if it does not exist.
     ///
     /// # Errors
     /// If the directory cannot be created or opened.
@@ -80,7 +80,7 @@ impl TestFiles for OsTestFiles {
             let file = open_regular(directory, name, OFlags::WRONLY | flags)?;
             file.set_len(from)?;
             append(&file, from, &bytes).inspect_err(|_failed| {
-                // If this fails too, only the space of a part of the bytes remains in use.
+                // If the truncation fails too, the written part of the bytes only occupies disk space.
                 let _ = file.set_len(from);
             })
         })
@@ -144,7 +144,7 @@ fn open_regular(directory: impl AsFd, name: &str, flags: OFlags) -> io::Result<F
     Ok(file)
 }
 
-/// Writes bytes at the end of a file, but leaves the last space of the disk to records.
+/// Writes bytes at the end of a file. Leaves the disk space free that is reserved for records.
 fn append(file: &File, from: u64, bytes: &[u8]) -> io::Result<()> {
     let mut at = from;
     for piece in bytes.chunks(PIECE_LEN) {

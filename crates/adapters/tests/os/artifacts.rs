@@ -142,10 +142,7 @@ async fn directory_that_was_replaced_is_not_read() {
         place.run(key(1), &format!("cd ..; mv work gone; {replacement}")).await;
         let list = place.collect(key(1), &["secret"]).await;
         assert_eq!((list.files.len(), list.problem), (0, Some(problem)), "{replacement}");
-        assert_eq!(
-            list.unmatched, [""; 0],
-            "{replacement}: longhaul does not know the content of the directory"
-        );
+        assert_eq!(list.unmatched, [""; 0], "{replacement}: the content of the directory is unknown");
     }
 }
 
@@ -226,7 +223,7 @@ async fn what_a_killed_manager_left_is_replaced() {
     fs::create_dir_all(draft.join("files/d")).unwrap();
     fs::write(draft.join("files/d/a"), "half").unwrap();
     fs::write(draft.join("files/stale"), "stale").unwrap();
-    assert_eq!(place.store().list(key(1)).await.unwrap(), None, "a part is never listed");
+    assert_eq!(place.store().list(key(1)).await.unwrap(), None, "an incomplete copy is never listed");
     let list = place.collect(key(1), &["d"]).await;
     assert_eq!(paths(&list), ["d/a"]);
     assert_eq!(place.content(key(1), "d/a").await, b"x\n");

@@ -49,7 +49,7 @@ impl Decider<'_> {
         }
     }
 
-    /// Keeps a progress report. Only a new stage creates an event.
+    /// Stores a progress report in the live stats. Only a new stage creates an event.
     pub(super) fn kept(&self, report: &ProgressReport) -> Decision {
         let mut step = Decision::nothing();
         if let Some(stage) = &report.stage
@@ -351,7 +351,8 @@ impl Decider<'_> {
                 || covers(lost))
     }
 
-    /// Returns the event that changes the cause of a stop in progress. The grace period of the stop does not change.
+    /// Returns the event that changes the cause of a stop that is in progress. The grace period of the stop does not
+    /// change.
     fn cause_changed(&self, cause: StopCause, phase: StopPhase) -> Event {
         self.event(Fact::StopRequested {
             cause,

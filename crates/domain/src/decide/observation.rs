@@ -20,7 +20,7 @@ impl Decider<'_> {
             Observation::Claimed { attempt, node } => self.claimed(*attempt, node),
             Observation::OwnerLost => self.orphaned(),
             Observation::NodeLost { why } => self.node_lost(why),
-            // This input cannot occur: the caller has already decided the action that it contains.
+            // This input cannot occur, because the caller has already decided the requested action.
             Observation::ActionRequested(_) => Decision::noted(NoOpReason::Stale),
             Observation::Spawned { attempt, pid, containment, at } => {
                 self.of(*attempt, || self.spawned(*pid, *containment, *at))
@@ -387,7 +387,7 @@ impl Decider<'_> {
 
     fn pause_failed(&self) -> Decision {
         match &self.process.state {
-            // A repeated try of the pause may have succeeded. Resume the process, because no other code would resume
+            // A repeated request to pause may have succeeded. Resume the process, because no other code would resume
             // it.
             State::Paused { .. } => Decision {
                 events: vec![self.event(Fact::Resumed { timeout_at: self.timeout_resumed() })],

@@ -6,8 +6,7 @@ use std::time::Duration;
 /// Work that the caller does itself and reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportedSpec {
-    /// Label that the caller gives to the place of the work. Even if a node has this name, that node does not become
-    /// the owner.
+    /// Name that the caller gives to the place of the work. A node with the same name does not become the owner.
     pub node: Option<NodeId>,
     /// True if the work waits for a slot of its key instead of starting immediately.
     pub queued: bool,

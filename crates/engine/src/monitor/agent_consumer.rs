@@ -33,7 +33,7 @@ impl AgentConsumer {
         Some(Self { attempt, format, reader, reported: LiveFacts::default() })
     }
 
-    /// Returns true if the output of the command needs such a consumer.
+    /// Returns true if the output of the command needs an agent consumer.
     pub(super) fn is_needed(command: &CommandSpec) -> bool {
         format_of(command).is_some()
     }
@@ -86,7 +86,7 @@ impl OutputConsumer for AgentConsumer {
             tracing::debug!(count, format = ?self.format, "ignored lines that are not in the format of the agent");
         }
         let outcome = outcome_of(&facts, is_complete);
-        // The last steps may not have been reported yet.
+        // The last step may not have been reported yet.
         let step = facts.step.filter(|step| self.reported.step.as_ref() != Some(step));
         let stage = step.and_then(|step| Stage::new(&step).ok());
         if outcome.is_empty() && stage.is_none() {
@@ -96,8 +96,8 @@ impl OutputConsumer for AgentConsumer {
     }
 }
 
-/// Converts the facts at the end of an output. If the end of the output could not be read, the last message is left
-/// out.
+/// Converts the facts at the end of an output. Without the end of the output, the last message may not be the result,
+/// so the result is left out.
 fn outcome_of(facts: &AgentFacts, is_complete: bool) -> ReportedOutcome {
     let result = facts.message_json(MAX_JSON_BYTES).and_then(|text| JsonText::checked(text).ok());
     ReportedOutcome {

@@ -13,8 +13,8 @@ use longhaul_ports::{AttemptKey, OutputChunk, OutputPage, OutputSource};
 
 /// The consumers that read the same streams, so that one read serves all of them.
 ///
-/// The sets of an attempt are read separately. If the consumers of one set need only standard error, a large standard
-/// output therefore costs them nothing.
+/// The output is read separately for each set of an attempt. If the consumers of one set need only standard error, a
+/// large standard output therefore costs them nothing.
 #[derive(Debug, Default)]
 pub(super) struct ConsumerSet {
     stream: Option<OutputSource>,
@@ -30,8 +30,8 @@ impl ConsumerSet {
         spec.command().is_some_and(is_read) || TestConsumer::is_needed(spec)
     }
 
-    /// Creates the consumers of the output of an attempt: those of both streams, of standard output, and of standard
-    /// error.
+    /// Creates the three sets of consumers for the output of an attempt: for both streams, for standard output, and for
+    /// standard error.
     pub(super) async fn of(
         core: &EngineShared,
         key: AttemptKey,

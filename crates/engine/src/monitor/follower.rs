@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Maximum time by which the consumers delay the end of an attempt. It is longer than [`DRAIN_TIMEOUT`], so that the
-/// consumers can report what they have read within [`DRAIN_TIMEOUT`].
+/// consumers can still report after they have stopped reading.
 const FINISH_TIMEOUT: Duration = DRAIN_TIMEOUT.saturating_add(Duration::from_millis(200));
 
 /// The run of the manager in which an attempt started.
@@ -20,7 +20,7 @@ const FINISH_TIMEOUT: Duration = DRAIN_TIMEOUT.saturating_add(Duration::from_mil
 pub(super) enum WatchStart {
     /// The current run of the manager started the attempt, so nothing has been reported yet.
     Here,
-    /// An earlier run of the manager started the attempt, and may have made reports.
+    /// An earlier run of the manager started the attempt, and may already have reported observations.
     Before,
 }
 
@@ -86,8 +86,8 @@ impl Drop for FollowerTask {
     }
 }
 
-/// Returns what the consumers find in the output of an attempt that an earlier manager started. `written` is the size
-/// of this output in bytes.
+/// Returns the observations of the consumers about the output of an attempt that an earlier manager started. `written`
+/// is the size of the output in bytes.
 pub(crate) async fn missed(core: &EngineShared, stored: &StoredProcess, written: u64) -> Vec<Observation> {
     let key = AttemptKey { id: stored.process.id, attempt: stored.process.attempt };
     let mut missed = Vec::new();

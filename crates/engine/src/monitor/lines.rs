@@ -100,7 +100,7 @@ impl OutputLine<'_> {
             [text @ .., b'\r', b'\n'] | [text @ .., b'\n'] => text,
             text => text,
         };
-        // The loop has no early exit, so that the compiler can check many bytes at once.
+        // `fold` always visits all bytes, so the compiler can check several bytes at once.
         if bytes.iter().fold(true, |is_plain, byte| is_plain & matches!(byte, b'\t' | b' '..=b'~')) {
             return String::from_utf8_lossy(bytes);
         }
@@ -116,7 +116,7 @@ fn length(bytes: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
-    /// Returns true if a partial line was not shown with its current length yet.
+    /// Returns true if the feed holds a partial line that it has not passed on with its current length.
     const fn waits(feed: &LineFeed) -> bool {
         feed.stdout.waits() || feed.stderr.waits()
     }

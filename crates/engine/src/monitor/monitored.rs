@@ -248,8 +248,8 @@ fn may_ask(core: &EngineShared, process: &Process) -> bool {
     verified.inspect_err(|error| tracing::error!(%error, "skipped a readiness check")).is_ok()
 }
 
-/// Returns true if the command only follows work that another program does. The process tree of such a command never
-/// waits for input itself.
+/// Returns true if the command only follows work that another program does. Such a command itself never waits for
+/// input, so an inspection of its process tree would find nothing.
 pub(crate) fn reports_input(spec: &Spec) -> bool {
     let runner = spec.command().and_then(|command| command.runner.as_ref());
     runner.is_some_and(|runner| runner.output == AgentOutputFormat::Unread)
@@ -291,7 +291,7 @@ fn inspect_mode(core: &EngineShared, command: &CommandSpec) -> InspectMode {
     }
 }
 
-/// Returns true if the process is monitored for another reason than its silence.
+/// Returns true if the process is monitored for a reason other than its silence.
 fn asks(spec: &Spec) -> bool {
     let has_artifacts = spec.command().is_some_and(|command| !command.artifacts.is_empty());
     asks_if_ready(spec) || FollowerTask::is_needed(spec) || has_artifacts || spec.name.is_some()
@@ -323,7 +323,7 @@ mod tests {
         MonitoredWork::of(core, stored, phase, WatchStart::Here).unwrap()
     }
 
-    /// Makes the work silent for so long that it needs a notification of new output.
+    /// Makes the work silent for such a long time that the monitor requests a notification of new output.
     fn silence(monitored: &mut MonitoredWork, awake: AwakeTime) {
         let later = awake.plus(Duration::from_secs(30));
         monitored.silence.seen(Timestamp(0), later, Some(&TreeSnapshot::default()));

@@ -6,8 +6,8 @@ use std::fmt::Debug;
 
 /// Receives the output of one attempt and reports what it finds.
 ///
-/// A consumer does no I/O and reads no clock. After a restart of the manager, a new consumer gets the output again from
-/// the start. Repeated reports are therefore normal, and the rules ignore them.
+/// A consumer does no I/O and reads no clock. After a restart of the manager, a new consumer reads the output again, so
+/// it may repeat reports. The rules ignore repeated reports.
 pub(crate) trait OutputConsumer: Debug + Send {
     /// Returns the offset of the first byte that the consumer needs.
     fn start(&self) -> u64 {
@@ -56,7 +56,7 @@ pub(crate) enum ReportPace {
     /// Reports are collected after each page. Each report is a separate fact.
     Immediate,
     /// Reports are collected at most once per second. Each report is a state that replaces the earlier states. Output
-    /// that already existed when the follower started leads to one report only, at its end.
+    /// that already existed when the follower started causes only one report, after the consumer has read all of it.
     Latest {
         /// True if the consumer accepts that old output is skipped when the follower is too slow.
         may_skip: bool,

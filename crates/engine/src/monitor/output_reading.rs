@@ -8,8 +8,8 @@ use longhaul_ports::{AttemptKey, OutputError, OutputRead};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Maximum number of bytes in one read. The limit is low, because consumers only compute and would occupy the thread
-/// during a large page.
+/// Maximum number of bytes in one read. The limit is low, because a consumer does not yield and would block its thread
+/// while it parses a large page.
 const PAGE: u32 = 256 * 1024;
 /// Time without new output after which unfinished lines are passed to the consumers.
 const QUIET: Duration = Duration::from_millis(200);
@@ -18,17 +18,18 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// Minimum time between two reads if no consumer needs output immediately. A few large pages cost less than many small
 /// pages.
 const READ_INTERVAL: Duration = Duration::from_millis(250);
-/// Minimum time between two reads if a consumer is urgent and the command writes all the time. Each write would
-/// otherwise cause a read.
+/// Minimum time between two reads if a consumer is urgent and the command writes continuously. Without this limit, each
+/// write would cause a read.
 const URGENT_INTERVAL: Duration = Duration::from_millis(20);
-/// Number of reads in quick succession that show that the command writes all the time.
+/// Number of reads in quick succession after which the command counts as writing continuously.
 const MAX_QUICK_READS: u32 = 8;
-/// Maximum time of consecutive reads if no consumer is urgent. With this limit, the consumers take at most a tenth of a
-/// core from the command. The rest of a large output is read after the command has ended.
+/// Maximum duration of a series of reads without a pause if no consumer is urgent. With this limit, the consumers use
+/// at most a tenth of a processor core while the command runs. The rest of a large output is read after the command has
+/// ended.
 const READ_TIME: Duration = Duration::from_millis(25);
-/// Delay before a consumer that accepts no output is asked again.
+/// Delay before the reader asks a full consumer again whether it accepts output.
 const FULL_DELAY: Duration = Duration::from_millis(10);
-/// Delay before the output is read again if it was missing, or if it was reported as grown but had not grown.
+/// Delay before the next read if there was no output, or if a notification reported new output but there was none.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
 /// Maximum time to wait for the rest of the output after an exit.
 pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_millis(300);
@@ -63,22 +64,23 @@ struct OutputReading<'a> {
     consumers: &'a mut ConsumerSet,
     /// Offset of the next byte to read.
     next: u64,
-    /// Size of the output when the follower started. An earlier run may already have reported the states that this
-    /// output causes, so only the last of these states is reported.
+    /// Size of the output when the follower started. An earlier run of the manager may already have reported states for
+    /// this output, so only the last of these states is reported.
     replayed: u64,
-    /// True if the consumers got output after their states were last reported.
+    /// True if the consumers received output after their states were last reported.
     has_news: bool,
     /// Earliest time of the next report of states.
     report_at: AwakeTime,
     /// Earliest time of the next read of the output.
     read_at: AwakeTime,
-    /// Time of the first of the consecutive reads; `None` if the next read is the first one.
+    /// Time of the first read of the current series of reads; `None` if the next read starts a series.
     reads_since: Option<AwakeTime>,
-    /// Number of times in quick succession that the end of the output was read, and the latest of these times.
+    /// Number of reads in quick succession that reached the end of the output, and the time of the latest of these
+    /// reads.
     quick_reads: (u32, AwakeTime),
     /// Time at which unfinished lines are passed to the consumers; `None` if there are no unfinished lines.
     quiet_at: Option<AwakeTime>,
-    /// True if new output was notified that has not been read yet.
+    /// True if a notification reported new output that has not been read yet.
     is_notified: bool,
 }
 
@@ -198,8 +200,8 @@ impl<'a> OutputReading<'a> {
         read
     }
 
-    /// Returns the time until the next read, or `None` if the output is read on. `read_time` is the time of the
-    /// consecutive reads so far.
+    /// Returns the pause before the next read; `None` if the next read follows immediately. `read_time` is the duration
+    /// of the current series of reads.
     fn rest_after(&mut self, read: PageRead, read_time: Duration, now: AwakeTime) -> Option<Duration> {
         let is_end = read != PageRead::More;
         if !self.consumers.is_urgent() {
@@ -258,8 +260,8 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{Arc, Mutex};
 
-    /// Log of what a consumer got: `+` and the length of a chunk, `?` for missing output, `_` for silence, and `.` for
-    /// the end.
+    /// Log of the calls of a consumer: `+` and the length of a chunk, `?` for missing output, `_` for silence, `.` for
+    /// the end, and `!` for the end of incomplete output.
     #[derive(Clone, Debug)]
     struct Recorder {
         pace: ReportPace,

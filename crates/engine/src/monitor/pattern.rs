@@ -88,10 +88,10 @@ pub(crate) fn check(command: &CommandSpec) -> Result<(), EngineError> {
     }
 }
 
-/// Checks the detection of progress.
+/// Checks the setting for the detection of progress.
 ///
-/// # Errors Returns [`EngineError::Invalid`] if the detection is an invalid pattern, or a pattern that cannot find
-/// progress.
+/// # Errors
+/// Returns [`EngineError::Invalid`] if the setting is an invalid pattern, or a pattern that cannot find progress.
 pub fn check_progress(detection: &ProgressDetection) -> Result<(), EngineError> {
     let ProgressDetection::Pattern(pattern) = detection else { return Ok(()) };
     let why = if pattern.len() > MAX_PATTERN_LEN {

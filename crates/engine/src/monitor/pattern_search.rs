@@ -39,8 +39,8 @@ struct PatternCount {
 }
 
 impl PatternSearch {
-    /// Creates a search. If an earlier run reported matches, the search starts at the first offset for which all
-    /// reported matches are known.
+    /// Creates a search. If an earlier run of the manager may have reported matches, the search starts at an offset
+    /// after which all reported matches are known, so that it repeats none of them.
     pub(super) async fn new(
         core: &EngineShared,
         key: AttemptKey,

@@ -101,7 +101,7 @@ impl FileReading {
         self.next = page.next;
         if self.lines.ignored() > 0 && !self.is_warned {
             self.is_warned = true;
-            tracing::warn!(id = %key.id, "a command wrote lines to LONGHAUL_PROGRESS_FD that are not progress; ignored them");
+            tracing::warn!(id = %key.id, "ignored lines in LONGHAUL_PROGRESS_FD that contain no progress");
         }
         true
     }

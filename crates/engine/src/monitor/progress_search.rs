@@ -35,7 +35,8 @@ impl ProgressSearch {
         Some(Self { attempt: key.attempt, parser, latest: None, read_at: Timestamp::default() })
     }
 
-    /// Replaces the progress that has not been reported yet. The start of a new phase is not lost.
+    /// Replaces the progress that has not been reported yet. If the replaced progress started a new phase, the new
+    /// progress keeps this mark.
     fn keep(&mut self, update: ProgressUpdate, at: Timestamp) {
         let is_new_phase =
             update.is_new_phase || self.latest.as_ref().is_some_and(|(old, _)| old.is_new_phase);

@@ -113,7 +113,8 @@ impl SilenceMonitor {
         &self.held
     }
 
-    /// Records that the command itself reports whether it waits for input. Inspections then no longer decide this.
+    /// Records that the command itself reports whether it waits for input. Inspections then no longer detect input
+    /// waits.
     pub(super) const fn set_input_reported(&mut self) {
         self.is_input_reported = true;
     }
@@ -331,15 +332,15 @@ impl SilenceMonitor {
         self.silent_stall_at().into_iter().chain(lacks_advance_at).min()
     }
 
-    /// Returns true if the last change of the progress is longer ago than the time limit.
+    /// Returns true if the last change of the progress was longer ago than the time limit.
     fn lacks_advance(&self, now: AwakeTime) -> bool {
         let at = self.policy.stall_after.zip(self.advanced).map(|(after, at)| at.plus(after));
         at.is_some_and(|at| at <= now)
     }
 
-    /// Returns the time at which the silence makes the process stalled. If the tree cannot be inspected, silence alone
-    /// decides. If the tree can be inspected, it must also have been inactive for the whole time, and an inspection at
-    /// the end has to confirm that.
+    /// Returns the time at which the process counts as stalled because of its silence. If the tree cannot be inspected,
+    /// only the silence counts. Otherwise, the tree must also have been inactive for the whole time, and a last
+    /// inspection must confirm this.
     fn silent_stall_at(&self) -> Option<AwakeTime> {
         let after = self.policy.stall_after.filter(|_| !self.held.holds(Condition::Stalled))?;
         match (self.eyes, self.calm) {

@@ -7,16 +7,16 @@ use longhaul_domain::{Observation, Spec};
 use longhaul_ports::{AttemptKey, OutputChunk, OutputSource};
 use std::sync::{Arc, Weak};
 
-/// Parses the test results in the output. The task of the test run reports them.
+/// Parses the test results in the output. The task of the test run reports the results.
 #[derive(Debug)]
 pub(super) struct TestConsumer {
     stream: Option<OutputSource>,
-    /// Results so far, until the task of the test run has ended.
+    /// Results so far. The pointer is invalid after the task of the test run has ended.
     tests: Weak<LiveTests>,
 }
 
 impl TestConsumer {
-    /// Returns true if the output of a process with this spec has such a consumer.
+    /// Returns true if the output of a process with this spec needs a test consumer.
     pub(super) fn is_needed(spec: &Spec) -> bool {
         crate::test_runs::has_tests(spec)
     }

@@ -32,7 +32,8 @@ const NO_RETENTION: Retention = Retention { age: None, count: None, before: None
 /// Prunes old records and output: shortly after the start, and then at least once an hour.
 pub(crate) async fn prune_periodically(core: Arc<EngineShared>) {
     let clock = core.parts.clock.clone();
-    // The first requests of clients have precedence, so only the total number of pruned records is read immediately.
+    // Only read the total number of pruned records now. The first prune round starts later, so that it does not delay
+    // the first requests of clients.
     if let Err(error) = core.prune(&NO_RETENTION, 0).await {
         core.log_retry(None, &error, "the store did not report how many records were pruned");
     }

@@ -56,7 +56,7 @@ impl Engine {
         self.core.parts.clock.wall()
     }
 
-    /// Waits until the given time. Does not wait if the time has passed.
+    /// Waits until the given time. Returns immediately if the time has passed.
     pub async fn sleep_until(&self, moment: Timestamp) {
         self.core.parts.clock.sleep_until(Deadline::At(moment)).await;
     }

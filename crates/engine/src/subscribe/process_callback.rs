@@ -14,14 +14,14 @@ const MAX_LOADS: u32 = 100;
 impl Engine {
     /// Calls a function each time the command of a process starts, and each time reported work starts.
     ///
-    /// See [`on_start_and_end`](Self::on_start_and_end) for the promises of callbacks.
+    /// See [`on_start_and_end`](Self::on_start_and_end) for the guarantees of callbacks.
     pub fn on_start(&self, callback: impl FnMut(&StoredProcess) + Send + 'static) -> CallbackGuard {
         self.on_start_and_end(callback, |_| {})
     }
 
     /// Calls a function each time a process has ended, however it ended. A process that is retried has not ended.
     ///
-    /// See [`on_start_and_end`](Self::on_start_and_end) for the promises of callbacks.
+    /// See [`on_start_and_end`](Self::on_start_and_end) for the guarantees of callbacks.
     pub fn on_end(&self, callback: impl FnMut(&StoredProcess) + Send + 'static) -> CallbackGuard {
         self.on_start_and_end(|_| {}, callback)
     }
@@ -29,9 +29,10 @@ impl Engine {
     /// Calls one function when a process starts and another one when it has ended. The engine calls both functions on
     /// one separate thread, and reports the start of a process before its end.
     ///
-    /// The functions receive the current record, which can be newer than the start. They are not called for processes
-    /// that were pruned in the meantime. A function that panics, or that is too slow for the events, is not called
-    /// again; the engine logs this. Neither commits nor the shutdown of the engine wait for callbacks.
+    /// The functions receive the current record of the process, which may have changed since its start. They are not
+    /// called for a process that was pruned in the meantime. A function that panics, or that is too slow for the
+    /// events, is not called again; the engine logs this. Neither commits nor the shutdown of the engine wait for
+    /// callbacks.
     pub fn on_start_and_end(
         &self,
         mut on_start: impl FnMut(&StoredProcess) + Send + 'static,
@@ -64,7 +65,7 @@ impl Engine {
 
 /// Meaning of an event for a callback.
 enum Moment {
-    /// The process starts, unless the kind of its work says otherwise.
+    /// The work may start at this event. The kind of the work decides, see [`is_start`].
     MayStart,
     /// The process has ended.
     End,
@@ -94,7 +95,8 @@ struct CallbackRecords {
 }
 
 impl CallbackRecords {
-    /// Returns the current record of the process of an event. Returns `None` if it was pruned or cannot be read.
+    /// Returns the current record of the process of an event. Returns `None` if the record was pruned or cannot be
+    /// read.
     fn load(&self, LoggedEvent { id, .. }: &LoggedEvent) -> Option<StoredProcess> {
         for _ in 0..MAX_LOADS {
             match self.runtime.block_on(self.store.load(&[*id])) {

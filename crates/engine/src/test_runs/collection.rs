@@ -41,7 +41,7 @@ pub(super) struct TestCollection {
     /// Size of the output at the last read of the plugin's report.
     output_seen: u64,
     notes: Vec<String>,
-    /// True if a report exists that was not read.
+    /// True if there is a report that was not read or was read only partly.
     is_unread: bool,
 }
 
@@ -79,7 +79,8 @@ impl TestCollection {
         self.tests.lock().collector.counts()
     }
 
-    /// Returns the size of the output at the last read of the plugin's report; later output may mean new results.
+    /// Returns the size of the output at the last read of the plugin's report. Output after this offset may mean that
+    /// there are new results.
     pub(super) const fn output_seen(&self) -> u64 {
         self.output_seen
     }
@@ -100,7 +101,7 @@ impl TestCollection {
         has_more
     }
 
-    /// Stores the list of the tests in the output if it has become long.
+    /// Writes the list of the tests in the output to its files if the list has become long.
     pub(super) async fn store_output_list(&mut self, core: &EngineShared) {
         if self.tests.is_list_long(self.plan.output) {
             self.output_files.store(core, self.key, &self.tests).await;
@@ -209,7 +210,7 @@ impl TestCollection {
             let problem = if report.changed_at.plus(FILE_TIME_PRECISION) < self.started_at {
                 "is older than the test run"
             } else if report.changed_at > latest {
-                "was last changed in the future according to its time"
+                "has a modification time in the future"
             } else {
                 left = self.read_report(core, &report.path, left).await;
                 continue;
@@ -224,7 +225,7 @@ impl TestCollection {
         }
     }
 
-    /// Handles reports that were not read, so that the results are incomplete.
+    /// Marks the results as incomplete, because reports were not read.
     fn lose_reports(&mut self, why: &str) {
         self.is_unread = true;
         let mut parsed = self.tests.lock();
@@ -232,7 +233,7 @@ impl TestCollection {
         parser.lose(why, collector);
     }
 
-    /// Returns true if a report exists that was not read.
+    /// Returns true if there is a report that was not read or was read only partly.
     pub(super) const fn is_unread(&self) -> bool {
         self.is_unread
     }
@@ -315,7 +316,7 @@ impl TestCollection {
         files.names()
     }
 
-    /// Stores the list of tests of the best source under its final name. Returns the reason if this failed.
+    /// Renames the files with the tests of the best source to their final names. Returns the reason if this failed.
     pub(super) async fn publish(&mut self, core: &EngineShared, best: TestSource) -> Option<String> {
         let (key, tests) = (self.key, Arc::clone(&self.tests));
         for source in [TestSource::Plugin, TestSource::Junit, self.plan.output] {

@@ -11,7 +11,7 @@ pub(super) struct ListFiles {
     source: TestSource,
     /// Number of bytes in the file of all tests, and in the file of the failed tests.
     stored: [u64; 2],
-    /// Reason why a write has failed. No further write is then made, and the files are empty.
+    /// Reason why a write has failed. After a failure, the files are empty and no further write is made.
     failure: Option<String>,
 }
 
@@ -68,7 +68,7 @@ impl ListFiles {
         let published = [super::ALL_TESTS, super::FAILED_TESTS];
         for ((name, stored), published) in self.names().into_iter().zip(self.stored).zip(published) {
             if stored == 0 {
-                // An earlier manager may have stored a list.
+                // Empty the file, because an earlier manager may have stored a list in it.
                 files.write(key, published, 0, Vec::new()).await?;
             } else {
                 files.rename(key, &name, published).await?;

@@ -12,8 +12,8 @@ const WRITE_LEN: usize = 256 * 1024;
 /// Size of a list in memory at which the output follower waits, in bytes.
 const MAX_LIST_LEN: usize = 4 * WRITE_LEN;
 
-/// Results so far. The output follower adds the results in the output, and the task of the run adds the other sources
-/// and stores the list of tests.
+/// Results so far. The output follower adds the results in the output. The task of the run adds the results of the
+/// other sources, and stores the list of tests.
 #[derive(Debug)]
 pub(crate) struct LiveTests {
     parsed: Mutex<ParsedTests>,
@@ -50,7 +50,7 @@ impl LiveTests {
         }
     }
 
-    /// Handles output that is missing before the next chunk.
+    /// Ends all unfinished lines and marks the results as incomplete, because output is missing before the next chunk.
     pub(crate) fn interrupt_output(&self) {
         self.lock().interrupt_output();
     }
@@ -65,7 +65,7 @@ impl LiveTests {
         self.lock().prefers_plugin()
     }
 
-    /// Waits until output was parsed.
+    /// Waits until the output follower has parsed output.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;
     }

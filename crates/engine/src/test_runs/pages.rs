@@ -17,7 +17,7 @@ const MAX_PAGE_LEN: usize = 16 * 1024 * 1024;
 pub struct TestPageRequest {
     /// True to list only failed tests, with their details.
     pub failed: bool,
-    /// Position of the first test in the list, in bytes; 0 for the first page.
+    /// Position in the list at which the page starts, in bytes; 0 for the first page.
     pub from: u64,
     /// Maximum number of tests.
     pub limit: usize,

@@ -64,7 +64,7 @@ impl ParsedTests {
         self.output_next = offset.saturating_add(length(bytes));
     }
 
-    /// Handles output that is missing before the next chunk: no line crosses the missing part.
+    /// Ends all unfinished lines and marks the results as incomplete, because output is missing before the next chunk.
     pub(super) fn interrupt_output(&mut self) {
         let Self { output, collector, lines, .. } = self;
         lines.finish(&mut |at, bytes| output.push_at(at, bytes, collector));
@@ -78,7 +78,7 @@ impl ParsedTests {
             self.interrupt_output();
         }
         page.chunks.iter().for_each(|chunk| self.push_output(chunk));
-        // The page may end with output of a stream that has no results.
+        // The page may end with output of a stream that contains no results. No chunk then covers the end of the page.
         self.output_next = self.output_next.max(page.next);
     }
 

@@ -34,7 +34,7 @@ impl SourceParser {
         self.parse(collector, |parser, emit| parser.push_at(offset, bytes, emit));
     }
 
-    /// Handles a part of the source that is missing, so that the results are incomplete.
+    /// Records that a part of the source is missing, which makes the results incomplete.
     pub(super) fn lose(&mut self, why: &str, collector: &mut TestCollector) {
         collector.add(self.source, &TestEvent::Unreadable { why: why.to_owned() });
     }

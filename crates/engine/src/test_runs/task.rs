@@ -24,7 +24,7 @@ const RETRY_DELAY: Duration = Duration::from_secs(5);
 /// A request to the task of a test run.
 #[derive(Debug)]
 pub(super) enum TestRunRequest {
-    /// Returns the results so far in the form that the output follower adds results to.
+    /// Returns the shared results, to which the output follower adds results.
     Live(oneshot::Sender<Arc<LiveTests>>),
     /// Returns the results so far; `None` if there are none.
     Snapshot(oneshot::Sender<Option<TestSnapshot>>),
@@ -127,14 +127,14 @@ const fn start_of(process: &Process) -> Timestamp {
     }
 }
 
-/// What the next results of a test run are expected after.
+/// Event after which new results of a test run are expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum NewsSource {
-    /// Results that the output follower has added.
+    /// The output follower has added results.
     Follower,
-    /// Output beyond an offset, because pytest prints the result of a test when the plugin reports it.
+    /// The output has grown beyond this offset. pytest prints the result of a test when the plugin reports it.
     OutputBeyond(u64),
-    /// The last read, which found results.
+    /// The last read has found results, so another read may find more.
     Read,
 }
 
@@ -206,7 +206,7 @@ async fn finish(
 async fn store_results(core: &EngineShared, key: AttemptKey, results: &mut TestResults) {
     let files = &core.settings.test_runs.files;
     let Err(error) = files.write(key, super::RESULTS, 0, results.encode()).await else { return };
-    tracing::warn!(id = %key.id, %error, "could not store the test results; storing their counts only");
+    tracing::warn!(id = %key.id, %error, "could not store the test results; storing only their counts");
     results.notes.push(format!("the ids of the failed tests were not stored: {}", reason_of(&error)));
     results.failed_ids.clear();
     results.fixed.clear();

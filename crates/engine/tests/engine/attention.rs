@@ -299,7 +299,7 @@ async fn the_next_manager_believes_the_report_of_a_command_about_its_input() {
         assert_eq!(
             world.told(works).await,
             [""; 0],
-            "an inspection shows a wait for input, the command knows better"
+            "an inspection shows a wait for input, but the report of the command takes precedence"
         );
         world.crash().await;
     }

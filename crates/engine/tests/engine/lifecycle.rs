@@ -253,7 +253,7 @@ async fn record_tells_when_it_last_changed() {
     world.ask(id, percent(40.0)).await.unwrap();
     let (resumed, reported) = at(&world).await;
     assert_eq!(resumed, started.plus(seconds(10)));
-    assert_eq!(reported, Some(started.plus(seconds(15))), "a percentage is no event");
+    assert_eq!(reported, Some(started.plus(seconds(15))), "a percentage creates no event");
     world.cancel(id).await;
     world.end(id).await;
     assert_eq!(Some(at(&world).await.0), world.stored(id).await.process.completed_at());

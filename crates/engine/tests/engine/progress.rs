@@ -25,7 +25,7 @@ impl World {
         self.live_stats(id).await.eta(self.clock.now())
     }
 
-    /// Launches a command that runs, and whose progress is detected in this way.
+    /// Launches a running command with this setting for the detection of progress.
     async fn detect(&self, detection: &str) -> ProcessId {
         self.started(detecting("run", detection)).await
     }
@@ -48,7 +48,7 @@ impl World {
         self.pass(seconds(2)).await;
     }
 
-    /// Runs a command for some time, until it exits with this code.
+    /// Runs a command for `time` seconds. The command then exits with this code.
     async fn run_for(&self, spec: Spec, time: u64, code: i32) {
         let id = self.launch_spec(spec).await;
         self.pass(seconds(time)).await;
@@ -56,7 +56,7 @@ impl World {
         self.end(id).await;
     }
 
-    /// Crashes the manager. The next one must know the live statistics, and write nothing.
+    /// Crashes the manager. Checks that the next manager knows the live stats and writes nothing.
     async fn is_known_after_a_crash(&mut self, id: ProcessId) {
         let before = self.stored(id).await;
         self.crash().await;
@@ -65,7 +65,7 @@ impl World {
         assert_eq!((before.live_stats, before.revision), (after.live_stats, after.revision));
     }
 
-    /// Stops the manager as a kill does. The next one starts with `crash`.
+    /// Stops the manager like a kill. The next manager starts with `crash`.
     async fn lose_manager(&self) {
         self.engine.abandon();
         self.settle().await;
@@ -86,10 +86,10 @@ async fn progress_in_the_output_is_known_within_a_second_if_it_was_asked_for() {
     let (left, source) = world.eta(auto).await.unwrap();
     assert!((10..=12).contains(&left.as_secs()), "{left:?}");
     assert_eq!(source, EtaSource::Progress);
-    assert_eq!(world.live_stats(auto).await.last_heartbeat, None, "output is no report");
+    assert_eq!(world.live_stats(auto).await.last_heartbeat, None, "output does not count as a report");
     world.says(auto, OutputSource::Stdout, "I am 100% sure\n").await;
     let after = world.progress_after(auto, "\x1b]9;4;1;60\x07").await;
-    assert_eq!(after, Some(45.0), "another bar does not disturb");
+    assert_eq!(after, Some(45.0), "another bar does not replace the first bar");
 }
 
 #[tokio::test(start_paused = true)]
@@ -243,7 +243,7 @@ async fn work_whose_progress_stops_is_stalled_until_it_advances() {
     let report = ProgressReport { stage, ..ProgressReport::default() };
     world.ask(id, Action::Progress(report)).await.unwrap();
     world.pass(seconds(5)).await;
-    assert!(world.holds(id, Condition::Stalled).await, "a new stage is no advance");
+    assert!(world.holds(id, Condition::Stalled).await, "a new stage does not count as an advance");
     world.progress_after(id, "Progress: 41%\n").await;
     assert!(!world.holds(id, Condition::Stalled).await);
     world.says(id, OutputSource::Stdout, "Progress: 100%\n").await;

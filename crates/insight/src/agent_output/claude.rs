@@ -5,13 +5,13 @@ use super::facts::{AgentFacts, AgentTokens};
 use super::fields::{count, items, object, text};
 use serde_json::Value;
 
-/// Reads one line. Returns false if its type is unknown.
+/// Reads one line. Returns false if the type of the line is unknown.
 pub(super) fn read(line: &Value, facts: &mut AgentFacts) -> bool {
     match text(line, &["type"]) {
         Some("system") => facts.set_step("started"),
         Some("assistant") => message(line, facts),
         Some("result") => result(line, facts),
-        // These lines contain results of tools, or parts of messages that also arrive complete.
+        // These lines contain results of tools, or parts of messages that later arrive as a whole.
         Some("user" | "stream_event" | "rate_limit_event" | "tool_progress" | "auth_status") => {}
         Some(_) | None => return false,
     }
@@ -33,7 +33,7 @@ fn message(line: &Value, facts: &mut AgentFacts) {
     }
 }
 
-/// Reads the last line, whose totals include all turns.
+/// Reads the last line, which contains the totals of all turns.
 fn result(line: &Value, facts: &mut AgentFacts) {
     let said = text(line, &["result"]);
     let failed = line.get("is_error").and_then(Value::as_bool).unwrap_or(false);
@@ -49,7 +49,7 @@ fn result(line: &Value, facts: &mut AgentFacts) {
     facts.set_step("done");
 }
 
-/// Returns the totals. Returns `None` if one of the numbers is no count.
+/// Returns the total numbers of tokens. Returns `None` if one of the values is not a count.
 fn tokens(usage: &Value) -> Option<AgentTokens> {
     Some(AgentTokens {
         input: count(usage, &["input_tokens"])?

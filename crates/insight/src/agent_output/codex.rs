@@ -4,7 +4,7 @@ use super::facts::{AgentFacts, AgentTokens};
 use super::fields::{count, object, text};
 use serde_json::Value;
 
-/// Reads one line. Returns false if its type is unknown.
+/// Reads one line. Returns false if the type of the line is unknown.
 pub(super) fn read(line: &Value, facts: &mut AgentFacts) -> bool {
     match text(line, &["type"]) {
         Some("thread.started") => {
@@ -14,7 +14,7 @@ pub(super) fn read(line: &Value, facts: &mut AgentFacts) -> bool {
         Some("turn.started") => facts.set_step("thinking"),
         Some("item.started" | "item.updated" | "item.completed") => item(line, facts),
         Some("turn.completed") => {
-            // Errors before the end of the turn, such as a lost connection, were overcome.
+            // Codex has recovered from errors before the end of the turn, such as a lost connection.
             facts.error = None;
             facts.add_tokens(object(line, &["usage"]).and_then(tokens));
         }
@@ -25,7 +25,7 @@ pub(super) fn read(line: &Value, facts: &mut AgentFacts) -> bool {
     true
 }
 
-/// Returns the tokens of a turn. Returns `None` if one of the numbers is no count.
+/// Returns the tokens of a turn. Returns `None` if one of the values is not a count.
 fn tokens(usage: &Value) -> Option<AgentTokens> {
     let cached = count(usage, &["cached_input_tokens"])?;
     Some(AgentTokens {

@@ -18,7 +18,7 @@ pub struct AgentFacts {
     pub session: Option<String>,
     /// Current step of the agent, such as the tool that it uses.
     pub step: Option<String>,
-    /// True if the tokens of a turn are unknown, so that their sum is unknown.
+    /// True if the tokens of a turn are unknown, so that the sum of all turns is unknown.
     pub(super) lacks_tokens: bool,
     /// Number of lines that were ignored because they are not JSON in the expected format.
     pub ignored_lines: u64,
@@ -78,7 +78,7 @@ impl AgentFacts {
         }
     }
 
-    /// Adds the tokens of one turn. If they are unknown, the sum of all turns is unknown too.
+    /// Adds the tokens of one turn. If the tokens are unknown, the sum of all turns is unknown too.
     pub(super) fn add_tokens(&mut self, tokens: Option<AgentTokens>) {
         let sum = tokens.and_then(|tokens| self.tokens.unwrap_or_default().plus(tokens));
         self.lacks_tokens |= sum.is_none();

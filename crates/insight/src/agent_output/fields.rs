@@ -7,8 +7,8 @@ pub(super) fn text<'a>(value: &'a Value, path: &[&str]) -> Option<&'a str> {
     at(value, path)?.as_str()
 }
 
-/// Returns the count at a path of field names; 0 if the field does not exist. Returns `None` if the field is no count,
-/// because every number would be an invention.
+/// Returns the count at a path of field names; 0 if the field does not exist. Returns `None` if the field is not a
+/// count, because the count is then unknown.
 pub(super) fn count(value: &Value, path: &[&str]) -> Option<u64> {
     match at(value, path) {
         None | Some(Value::Null) => Some(0),
@@ -16,7 +16,7 @@ pub(super) fn count(value: &Value, path: &[&str]) -> Option<u64> {
     }
 }
 
-/// Returns the object at a path of field names. Returns `None` if there is none, or if it is empty.
+/// Returns the object at a path of field names. Returns `None` if there is no object, or if it is empty.
 pub(super) fn object<'a>(value: &'a Value, path: &[&str]) -> Option<&'a Value> {
     at(value, path).filter(|found| found.as_object().is_some_and(|fields| !fields.is_empty()))
 }

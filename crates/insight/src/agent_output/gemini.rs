@@ -13,7 +13,7 @@ pub(super) struct GeminiReader {
 }
 
 impl GeminiReader {
-    /// Reads one line. Returns false if its type is unknown.
+    /// Reads one line. Returns false if the type of the line is unknown.
     pub(super) fn read(&mut self, line: &Value, facts: &mut AgentFacts) -> bool {
         let kind = text(line, &["type"]);
         let continues = std::mem::take(&mut self.in_message);
@@ -58,7 +58,7 @@ fn result(line: &Value, facts: &mut AgentFacts) {
     }
 }
 
-/// Returns the totals. Returns `None` if one of the numbers is no count.
+/// Returns the total numbers of tokens. Returns `None` if one of the values is not a count.
 fn tokens(stats: &Value) -> Option<AgentTokens> {
     let cached = count(stats, &["cached"])?;
     Some(AgentTokens {

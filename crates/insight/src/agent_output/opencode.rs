@@ -4,7 +4,7 @@ use super::facts::{AgentFacts, AgentTokens};
 use super::fields::{count, object, text};
 use serde_json::Value;
 
-/// Reads one line. Returns false if its type is unknown.
+/// Reads one line. Returns false if the type of the line is unknown.
 pub(super) fn read(line: &Value, facts: &mut AgentFacts) -> bool {
     match text(line, &["type"]) {
         Some("step_start") => facts.set_step("thinking"),
@@ -25,7 +25,7 @@ pub(super) fn read(line: &Value, facts: &mut AgentFacts) -> bool {
     true
 }
 
-/// Returns the tokens of a step. Returns `None` if one of the numbers is no count.
+/// Returns the tokens of a step. Returns `None` if one of the values is not a count.
 fn tokens(part: &Value) -> Option<AgentTokens> {
     Some(AgentTokens {
         input: count(part, &["input"])?.checked_add(count(part, &["cache", "write"])?)?,

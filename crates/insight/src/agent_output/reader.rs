@@ -59,7 +59,7 @@ enum LineFormat {
     Opencode,
 }
 
-/// The end of plain text.
+/// The last part of a plain text.
 #[derive(Debug, Default)]
 struct PlainTail {
     bytes: Vec<u8>,
@@ -136,7 +136,7 @@ impl LineFormat {
 
     fn read(&mut self, line: &[u8], facts: &mut AgentFacts) {
         let is_known = match serde_json::from_slice::<Value>(line) {
-            // Claude Code can print all its lines as one list.
+            // Claude Code can print all its lines as one JSON list.
             Ok(Value::Array(lines)) => lines.iter().filter(|line| !self.read_value(line, facts)).count() == 0,
             Ok(value) => self.read_value(&value, facts),
             Err(_) => false,

@@ -54,7 +54,7 @@ pub struct Finding {
 /// Returns the finding that explains the failure best, which is the finding with the greatest weight. If several
 /// findings have this weight, returns the first of them, because later errors often follow from the first error. Traces
 /// that programs also print for handled errors are an exception: if there are several such traces, returns the last of
-/// them, unless it only reports the failure of another program.
+/// them, unless this trace only reports the failure of another program.
 #[must_use]
 pub fn primary(findings: &[Finding]) -> Option<&Finding> {
     findings.iter().reduce(|best, next| if next.explains_more_than(best) { next } else { best })

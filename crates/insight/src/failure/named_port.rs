@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 /// Kind of the errors which say that a port is in use.
 pub const PORT_IN_USE: &str = "port_in_use";
 
-/// Notations of a port: after an IPv4 address, an IPv6 address in brackets, a host or `*`; as `:::3000`, `:8080`, `port
-/// 8080`, `port: 8080`, or as the second value of `('0.0.0.0', 8000)`.
+/// Notations of a port. A port can follow an IPv4 address, an IPv6 address in brackets, a host or `*`. A port can also
+/// be written as `:::3000`, `:8080`, `port 8080` or `port: 8080`, or be the second value of `('0.0.0.0', 8000)`.
 static PORT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
         r#"(?x)(?:

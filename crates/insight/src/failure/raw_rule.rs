@@ -42,8 +42,8 @@ pub(super) struct RawRule {
     /// True if a matching line is not an error.
     #[serde(default)]
     pub(super) ignore: bool,
-    /// True if a matching line states an error that the command survived, such as a retry. The next rule that matches
-    /// determines the finding, but its weight is at most the weight of this rule.
+    /// True if a matching line states an error that the command survived, such as a retry. The next matching rule
+    /// determines the finding, but the weight of the finding is at most the weight of this rule.
     #[serde(default)]
     pub(super) demote: bool,
     /// Lines after the matching line that belong to the error.

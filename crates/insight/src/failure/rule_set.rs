@@ -90,7 +90,7 @@ impl RuleSet {
 
     fn of(rules: Vec<LineRule>) -> Result<Self, RuleError> {
         let patterns = set(rules.iter())?;
-        // A line that matches only such rules has no finding.
+        // Silent rules produce no findings, so a line that matches only silent rules need not be examined.
         let is_silent = |rule: &LineRule| rule.ignores || rule.demotes;
         let unfiltered = set(rules.iter().filter(|rule| rule.contains.is_empty() && !is_silent(rule)))?;
         let texts: BTreeSet<&str> = rules

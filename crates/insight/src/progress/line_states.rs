@@ -11,7 +11,7 @@ pub(super) struct LineStates {
 }
 
 impl LineStates {
-    /// Adds bytes. Calls `segment` for each segment that ends within them.
+    /// Adds bytes. Calls `segment` for each segment that ends within these bytes.
     pub(super) fn push(&mut self, bytes: &[u8], mut segment: impl FnMut(&[u8])) {
         let mut rest = bytes;
         while let Some(end) = memchr::memchr2(b'\n', b'\r', rest) {

@@ -185,7 +185,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Returns what the parser reads from pieces of output. The command writes nothing for a moment after each piece.
+    /// Returns the progress that the parser reads from pieces of output. The command writes nothing for a moment after
+    /// each piece.
     fn all(pieces: &[&[u8]]) -> Vec<(f64, bool)> {
         let mut parser = ProgressParser::auto();
         let mut found = Vec::new();

@@ -98,8 +98,8 @@ pub struct TestCase {
     /// Details, if the test failed or ended with an error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Box<TestFailure>>,
-    /// Offset in the output of the line at which the report of a failed test starts. `None` if the source does not know
-    /// the output.
+    /// Offset in the output at which the report of a failed test starts. `None` if the source of the result is not the
+    /// output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 pub enum TestEvent {
     /// The framework that printed the output or wrote the report was recognized.
     Recognized(Framework),
-    /// The lines for people turned out to be machine-readable lines.
+    /// Output that was parsed as text for people turned out to be machine-readable.
     Streamed,
     /// The framework found this number of tests, in addition to the tests that it reported before. One run may have
     /// several parts, such as the test programs of `cargo test`.

@@ -35,7 +35,8 @@ pub struct FailedTest {
     /// Output that the framework captured from the test.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub captured: Option<String>,
-    /// Offset in the output at which the report of the failure starts, if the source knows it.
+    /// Offset in the output at which the report of the failure starts. `None` if the source of the result is not the
+    /// output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
 }

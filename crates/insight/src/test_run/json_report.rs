@@ -149,7 +149,7 @@ impl JsonReport {
                 let Some(number) = count_of(*number) else {
                     if is_count {
                         self.is_refused = true;
-                        emit(TestEvent::Unreadable { why: format!("{key} is no number of tests") });
+                        emit(TestEvent::Unreadable { why: format!("{key} is not a number of tests") });
                     }
                     return;
                 };

@@ -230,7 +230,7 @@ impl Report {
                     let why = match (self.is_closed, is_utf16) {
                         (true, _) => "text follows the report",
                         (false, true) => "the report is encoded in UTF-16, but only UTF-8 is read",
-                        (false, false) => "the report is no XML",
+                        (false, false) => "the report is not XML",
                     };
                     self.refuse(why, emit);
                 }

@@ -30,7 +30,7 @@ impl TestParser for PluginParser {
     }
 
     /// Ends the report. An unfinished last line is dropped, because the run was killed while the plugin wrote the line.
-    /// The run has ended if each pytest that started has ended.
+    /// The run has ended normally if each pytest process that started has ended normally.
     fn finish(&mut self, emit: &mut dyn FnMut(TestEvent)) {
         let report = &self.report;
         if report.has_ended && !report.has_broken && report.running.is_empty() && !report.is_refused {
@@ -75,11 +75,11 @@ struct PluginReport {
     running: BTreeSet<String>,
     /// Writers that could not collect a file.
     with_collection_errors: BTreeSet<String>,
-    /// True if a writer has ended normally.
+    /// True if a writer ended normally.
     has_ended: bool,
-    /// True if a writer has not ended normally.
+    /// True if a writer ended abnormally.
     has_broken: bool,
-    /// Time since which at least one writer runs, in seconds.
+    /// Start of the current period in which at least one writer runs, in seconds.
     busy_since: Option<f64>,
     /// Total time during which at least one writer ran, in seconds.
     busy: Option<f64>,

@@ -9,9 +9,9 @@ const MAX_ARGUMENTS_LEN: usize = 100 * 1024;
 
 /// Returns the command that runs only the failed tests of a run again.
 ///
-/// The options of the command do not change, except that the options that select tests are replaced. The function
-/// returns `None` if no test failed, if the framework cannot select tests by name, if the framework is known only from
-/// the output, or if the command would be too long.
+/// The options of the command are kept, except that the options that select tests are replaced. The function returns
+/// `None` if no test failed, if the framework cannot select tests by name, if the framework is known only from the
+/// output, or if the command would be too long.
 #[must_use]
 pub fn rerun_command(framework: Framework, argv: &[String], failed: &[FailedTest]) -> Option<Vec<String>> {
     if failed.is_empty() {

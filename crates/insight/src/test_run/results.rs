@@ -15,7 +15,7 @@ pub struct TestResults {
     format: u32,
     /// Summary without the list of failed tests, because a separate file contains this list.
     pub summary: TestSummary,
-    /// Facts about the sources, such as the reason why a better source could not be used.
+    /// Remarks about the sources, such as the reason why a better source could not be used.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
     /// Reason to doubt the success of the run.
@@ -89,7 +89,8 @@ impl TestResults {
 
     /// Decodes stored results.
     ///
-    /// # Errors Returns [`StoredResultsError`] if the bytes are damaged, or if a newer program wrote them.
+    /// # Errors
+    /// Returns [`StoredResultsError`] if the bytes are damaged, or if a newer program wrote them.
     pub fn decode(bytes: &[u8]) -> Result<Self, StoredResultsError> {
         #[derive(Deserialize)]
         struct Stamp {

@@ -109,10 +109,10 @@ impl TestRun {
 
     /// Returns the number of tests so far, in total and by result.
     ///
-    /// Reports and machine-readable output list each test, so the listed tests are counted, and numbers that a report
-    /// only states are never used. In text for people, some frameworks list only failed tests, so the summary of the
-    /// framework is used if it includes all listed tests. If the text has ended, the summary only has to include all
-    /// failures, because a test may print a line that looks like a result.
+    /// Reports and machine-readable output list each test, so the listed tests are counted, and totals that a report
+    /// states are never used. In text for people, some frameworks list only failed tests, so the summary of the
+    /// framework is used if it includes all listed tests. After the end of the text, the summary only has to include
+    /// all failures, because a test may print a line that looks like a result.
     #[must_use]
     pub fn counts(&self) -> TestCounts {
         let counted = self.counted;

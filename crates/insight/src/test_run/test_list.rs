@@ -26,8 +26,8 @@ pub struct EarlierTests {
 
 /// Encodes the tests of one source, one line for each test, as the parser reports them.
 ///
-/// There are two texts: all tests without details, and the failed tests with details. The caller takes the finished
-/// lines and stores them, so the list itself needs little memory.
+/// The list consists of two texts: all tests without details, and the failed tests with details. The caller takes the
+/// finished lines and stores them, so the list itself needs little memory.
 #[derive(Debug)]
 pub struct TestList {
     earlier: Arc<EarlierTests>,
@@ -57,13 +57,13 @@ impl TestList {
         }
     }
 
-    /// Adds the test in an event, if it contains one.
+    /// Adds the test in an event, if the event contains a test.
     pub fn add(&mut self, event: &TestEvent) {
         match event {
             TestEvent::Finished(case) => self.add_finished(case),
             TestEvent::Explained(case) => {
                 if self.waiting.remove(&case.id).is_none() {
-                    // Until now, this test was only included in a number of tests.
+                    // The test was counted earlier, but its name was unknown.
                     self.add_to_all(case);
                     self.add_failed_id(&case.id);
                 }

@@ -110,7 +110,7 @@ pub fn contradiction(summary: &TestSummary) -> Option<TestWarning> {
 }
 
 /// Returns a reason to doubt a test run whose command exited with code 0. `before` is the number of tests in the last
-/// complete run with the same name. `is_unread` is true if a report exists that was not read.
+/// complete run of the same command. `is_unread` is true if there is a report that was not read completely.
 #[must_use]
 pub fn doubt(summary: &TestSummary, before: Option<u64>, is_unread: bool) -> Option<TestWarning> {
     if let Some(contradiction) = contradiction(summary) {

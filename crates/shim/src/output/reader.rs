@@ -155,7 +155,7 @@ impl OutputReader {
                 // The block was dropped since the search started.
                 return Ok(end);
             }
-            // A fast search finds out whether the block contains a newline. This saves time with long lines.
+            // First check with a fast search whether the block contains a newline. This saves time if lines are long.
             let lines_in_block = if block.contains(&b'\n') { &*block } else { &[] };
             for (place, byte) in lines_in_block.iter().enumerate().rev() {
                 let behind = begin.saturating_add(place as u64).saturating_add(1);
@@ -336,8 +336,8 @@ impl VisibleIndex {
     /// Returns the number of the first index entry, from `number` on, that is not completely in a hole of the index
     /// files. If there is none, returns a number after the last entry.
     ///
-    /// Skip a hole in one step: a damaged file may contain more empty entries than a reader could visit one after the
-    /// other.
+    /// Skips a hole in one step, because a damaged file may contain more empty entries than a reader can visit one by
+    /// one.
     fn next_written(&self, number: u64) -> u64 {
         let (at, gap) = (self.place(number), &self.gap.index);
         let Some(written) = self.segments.next_written(at) else {

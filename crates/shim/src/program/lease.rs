@@ -1,6 +1,6 @@
 //! Enforces the node's lease, for work that may run on another node if this node is lost.
 //!
-//! While the manager is running, the manager itself stops such a process. This module covers the time after the manager
+//! While the manager is running, the manager itself stops the process. This module covers the time after the manager
 //! has ended. When the lease expires, the shim checks whether the lease was extended. If the lease was not extended,
 //! the shim stops the process tree.
 

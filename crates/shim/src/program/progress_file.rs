@@ -21,7 +21,8 @@ const LIMITED_CHECK_INTERVAL_MS: u64 = 1_000;
 /// longer exists.
 pub(super) struct ProgressFile {
     file: OwnedFd,
-    /// Size in bytes from which on the file is emptied, so that the limit on the size of files does not end the command.
+    /// File size in bytes above which the file is emptied. Otherwise, the limit on the size of files would end the
+    /// command.
     max_size: Option<u64>,
     /// Time of the next check, in milliseconds of awake time.
     check_at: u64,
@@ -47,7 +48,7 @@ impl ProgressFile {
         self.file.as_fd()
     }
 
-    /// Trims the file if it is too large and the time for a check has come.
+    /// Trims the file if a check is due and the file is too large.
     pub(super) fn advance(&mut self, now: u64) {
         if now < self.check_at {
             return;

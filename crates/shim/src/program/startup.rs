@@ -48,7 +48,7 @@ use crate::{
 };
 
 const LAUNCH_TIMEOUT: Timespec = Timespec { tv_sec: 30, tv_nsec: 0 };
-/// Maximum time until a child has exited whose gate was closed.
+/// Maximum time to wait for the exit of a child after its gate was closed.
 const EXIT_TIMEOUT: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 const DONE: i32 = 0;
 const REFUSED: i32 = 3;
@@ -252,7 +252,7 @@ fn start(
     let term = launch.lease.clone().map(|path| LeaseTerm::begin(path, launch.boot_id.clone())).transpose();
     let term = term.map_err(StartRefusal::because("cannot create a timer"))?;
     // If the progress file cannot be created, the command runs without it, because progress is not essential. A crash
-    // before or after this step leaves a directory without an identity, like a crash before every other file.
+    // before or after this step leaves a directory without an identity, like a crash before any other file is created.
     let progress = launch
         .progress
         .then(|| ProgressFile::create(&directory, &launch.limits, clock::awake_ms()).ok())

@@ -191,7 +191,7 @@ impl ProcessTree {
     /// Sends a signal to all processes that are in the tree at this moment. Returns the processes that received it.
     ///
     /// A process that a member starts in reaction to the signal does not receive the signal: the command may need other
-    /// programs to clean up. Of a process outside the group of the leader, a child that is forked during the call may
+    /// programs to clean up. A child that is forked during the call by a process outside the group of the leader may
     /// not receive the signal either.
     pub(super) fn signal_all(&self, signal: i32) -> Vec<ProcessStart> {
         // Find all members before the first of them can react.

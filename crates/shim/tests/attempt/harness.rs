@@ -159,7 +159,7 @@ impl Attempt {
         attempt
     }
 
-    /// Launches an attempt with another shim executable than the executable of this package.
+    /// Launches an attempt with the given shim executable instead of the executable of this package.
     pub(crate) fn launch_by(program: &Path, launch: &LaunchOrder) -> Self {
         let directory = Directory::new();
         let (shim, socket) = start(program, directory.path()).unwrap();

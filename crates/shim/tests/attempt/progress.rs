@@ -27,7 +27,7 @@ fn command_appends_its_progress_to_a_file_of_its_own() {
 
 #[test]
 fn command_has_no_other_descriptor_and_without_a_request_none_at_all() {
-    // Without a pipe: while a shell starts a pipeline, it has more descriptors for a moment.
+    // Do not use a pipeline, because a shell has more descriptors for a moment while it starts a pipeline.
     let list = "ls /proc/$$/fd; echo; env";
     for (launch, count, variable) in [(reporting(list), 4, true), (script(list), 3, false)] {
         let mut attempt = Attempt::launch(&launch);

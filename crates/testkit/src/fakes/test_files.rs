@@ -32,7 +32,7 @@ impl FakeTestFiles {
         Self { capacity: Some(capacity), ..self }
     }
 
-    /// Appends to a file, as the command of an attempt would.
+    /// Appends to a file, like the command of an attempt.
     pub fn append(&self, key: AttemptKey, name: &str, bytes: &[u8]) {
         locked(&self.files).entry((key, name.to_owned())).or_default().extend_from_slice(bytes);
     }
@@ -43,7 +43,7 @@ impl FakeTestFiles {
         locked(&self.files).get(&(key, name.to_owned())).cloned()
     }
 
-    /// Makes a path a file that is no report.
+    /// Makes each search refuse the file at this path, for the reason `why`.
     pub fn refuse_report(&self, path: &str, why: &str) {
         locked(&self.refused).push(RefusedReport { path: path.to_owned(), why: why.to_owned() });
     }

@@ -312,7 +312,8 @@ pub async fn processes_with_stored_output_are_listed_page_by_page(world: &Output
     assert_eq!(must(world.output.kept(None, 100).await), rest);
 }
 
-/// An attempt without a progress file returns the error `Missing` for it, even if the attempt has output.
+/// A read of the progress file returns the error `Missing` if the attempt has no progress file, even if the attempt has
+/// output.
 pub async fn an_attempt_without_a_progress_file_has_no_progress(world: &OutputFixture) {
     let key = world.key();
     for _ in 0..2 {
@@ -361,14 +362,14 @@ pub async fn no_progress_is_lost_however_much_is_written(world: &OutputFixture) 
     }
 }
 
-/// A read returns at most the last 64 KiB of the progress file, and says that it has skipped earlier bytes.
+/// A read returns at most the last 64 KiB of the progress file, and reports that it has skipped earlier bytes.
 pub async fn a_read_of_a_large_progress_file_returns_its_end(world: &OutputFixture) {
     let key = world.key();
     if !world.pen.write_progress(key, &vec![b'x'; 3 << 20]).await {
         return;
     }
     world.pen.write_progress(key, b"\nlast\n").await;
-    // The second reader starts after the first one may have removed bytes.
+    // The second read starts after the first read may have removed bytes.
     for _ in 0..2 {
         let page = world.progress(key, 0).await;
         assert!(page.skipped && page.bytes.len() <= 64 << 10, "{} bytes", page.bytes.len());
@@ -385,7 +386,7 @@ pub async fn a_wait_for_progress_lasts_until_there_is_more(world: &OutputFixture
     must(soon(world.output.progress_grown(key, 0)).await);
     let next = world.progress(key, 0).await.next;
     let output = Arc::clone(&world.output);
-    // The call may return too early. In that case the test repeats it.
+    // The call may return too early. In this case, the test calls it again.
     let waiter = tokio::spawn(async move {
         loop {
             must(output.progress_grown(key, next).await);

@@ -9,13 +9,13 @@ use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-/// Actions of commands that the port does not control.
+/// Actions of commands, which the port itself cannot perform.
 #[async_trait]
 pub trait TestFileFeed: Debug + Send + Sync + 'static {
-    /// Creates an attempt, as its start would.
+    /// Creates an attempt, like the start of its command.
     async fn start(&self, key: AttemptKey);
 
-    /// Appends to a file of an attempt, as the command of the attempt would.
+    /// Appends to a file of an attempt, like the command of the attempt.
     async fn append(&self, key: AttemptKey, name: &str, bytes: &[u8]);
 
     /// Writes a report to a path in the working directory of the commands.

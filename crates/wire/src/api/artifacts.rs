@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ArtifactsView {
-    /// Process.
+    /// Id of the process.
     pub id: String,
     /// Attempt whose artifacts are listed; 0 before the first attempt.
     pub attempt: u32,
@@ -26,7 +26,7 @@ pub struct ArtifactsView {
     /// Patterns of the launch that match no file. Empty if the working directory was not searched completely.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unmatched: Vec<String>,
-    /// Reason why files may be missing from this list, as a sentence without final period.
+    /// Reason why this list may be incomplete, as a sentence without a final period.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }
@@ -57,8 +57,7 @@ pub struct ArtifactView {
     pub bytes: u64,
     /// Time of the last change of the file, by the clock of its file system.
     pub modified_at: String,
-    /// True if the file has not changed since the start of the attempt, which means that another program wrote the
-    /// file.
+    /// True if the last change of the file is older than the attempt, so that the attempt did not write the file.
     #[serde(skip_serializing_if = "is_false")]
     pub unchanged: bool,
     /// True if the file changed while it was copied. The copy may then mix old and new content.

@@ -46,7 +46,7 @@ pub struct LaunchRequest {
     /// Prompt for the agent.
     pub prompt: Option<String>,
     /// Name of the agent. If longhaul runs the agent, this is the name of a runner in the configuration, and the
-    /// default is the setting `runner.default`. If the host runs the agent, any name is valid.
+    /// default is the setting `runner.default`. Otherwise, any name is valid.
     pub agent: Option<String>,
     /// Model that the agent is to use.
     pub model: Option<String>,

@@ -123,8 +123,8 @@ pub struct ProcessView {
     pub error: Option<String>,
     /// First error in the output of the latest attempt, if the command failed and its output states one.
     pub first_error: Option<FirstErrorView>,
-    /// True if the command failed and its output was not searched completely for the first error, so that an error may
-    /// be missing in this record.
+    /// True if the command failed and its output was not searched completely for the first error, so this record may
+    /// lack an error.
     pub first_error_incomplete: bool,
     /// Test results of the latest attempt; null unless the command runs tests.
     pub tests: Option<TestsView>,
@@ -137,7 +137,7 @@ pub struct ProcessView {
     pub late_exit: Option<ExitView>,
     /// Conditions of the process: facts in addition to its status.
     /// - `idle`: no output and no report for some time.
-    /// - `stalled`: no output, no report and no CPU use for some time.
+    /// - `stalled`: no output, no report and no CPU use for some time, or no change of the known progress.
     /// - `waiting_for_input`: the command waits for input.
     /// - `stuck`: a stop was requested, but the process cannot be ended.
     /// - `cleaning_up`: the command has exited on its own, and its leftovers are being ended.
@@ -250,7 +250,7 @@ pub struct FirstErrorView {
     pub offset: Option<u64>,
     /// All lines of the error, such as a whole traceback; null if the error has a single line, and in lists.
     pub detail: Option<String>,
-    /// Process that listened on the port of the error when the command ended. Missing if it is unknown.
+    /// Process that listened on the port of the error when the command ended. Missing if the process is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port_holder: Option<PortHolderView>,
 }

@@ -191,7 +191,8 @@ pub struct UpdateRequest {
     /// Id that the agent's tool gave to its conversation or to the remote session of a command that longhaul runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_session_id: Option<String>,
-    /// True if the command waits for input from another source, such as a remote session; false if it no longer waits.
+    /// True if the command waits for input that does not come from its standard input, such as an answer in a remote
+    /// session; false if it no longer waits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting_for_input: Option<bool>,
     /// New status: `completed`, `failed` or `cancelled` ends the work; `running` changes nothing.

@@ -20,7 +20,8 @@ pub struct TestsView {
     pub passed: u64,
     /// Failed tests.
     pub failed: u64,
-    /// Number of tests that could not run to their end, and of files that could not be collected.
+    /// Number of tests that the framework could not run completely, plus the number of files whose tests it could not
+    /// collect.
     pub errors: u64,
     /// Skipped tests.
     pub skipped: u64,
@@ -38,7 +39,7 @@ pub struct TestsView {
     pub complete: bool,
     /// Reason to doubt the success of the run; null if there is none.
     pub warning: Option<TestWarningView>,
-    /// Facts about the sources, such as the reason why a better source could not be used.
+    /// Remarks about the sources, such as the reason why a better source could not be used.
     pub notes: Vec<String>,
     /// First failed tests: at most 5, without traces and captured output.
     pub failures: Vec<TestCaseView>,
@@ -59,14 +60,14 @@ pub struct TestWarningView {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct TestCaseView {
-    /// Name with which the framework can run the test alone.
+    /// Name with which the framework can run this test alone.
     pub id: String,
     /// Result: `passed`, `failed`, `error`, `skipped`, `xfailed`, `xpassed` or `todo`.
     pub outcome: String,
     /// Source file of the test or of the failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
-    /// Line in that file; the first line is 1.
+    /// Line in this file; the first line is 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
     /// Duration of the test in seconds.
@@ -100,7 +101,7 @@ pub struct TestCaseView {
     /// Output that the framework captured from the test.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub captured: Option<String>,
-    /// Cursor of the place in the output where the failure is reported.
+    /// Cursor of the position in the output at which the failure is reported.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_cursor: Option<String>,
 }
@@ -153,10 +154,10 @@ pub struct TestResultsView {
     /// Tests that failed in the last run and passed in this run; only on the first page, at most 50.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fixed: Vec<String>,
-    /// Number of tests in the last run with the same project and name; only on the first page.
+    /// Number of tests in the last complete run of the same command; only on the first page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_total: Option<u64>,
-    /// Tests of this page, in the order of their results.
+    /// Tests of this page, in the order in which their results were reported.
     pub cases: Vec<TestCaseView>,
     /// Number of tests that have a result but no name, because the output only counts them, such as the dots of pytest.
     /// The summary includes these tests, but the pages do not. Only on the first page.
@@ -191,11 +192,11 @@ pub struct TestDiffView {
     /// run, so the lists `added` and `removed` leave such tests out, and a failure in `new` may have existed before.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub incomplete: Vec<String>,
-    /// Tests that fail in this run, and passed or did not exist in the base run.
+    /// Tests that fail in the newer results, and passed or did not exist in the base.
     pub new: TestListView,
-    /// Tests that passed, and that failed in the base.
+    /// Tests that pass in the newer results, and failed in the base.
     pub fixed: TestListView,
-    /// Tests that fail in both runs.
+    /// Tests that fail in the newer results and in the base.
     pub still_failing: TestListView,
     /// Tests that exist only in the newer results.
     pub added: TestListView,

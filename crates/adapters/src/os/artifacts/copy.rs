@@ -1,4 +1,4 @@
-//! Copies found files into the attempt directory, within the limits.
+//! Copies the found files into the attempt directory, and enforces the limits on artifacts.
 
 use super::search::{FoundFile, FoundFiles, MAX_SKIPPED, SkippedFiles};
 use super::source::{SourceDirectory, modified_at, open_directory};
@@ -41,8 +41,9 @@ struct CopiedFile {
     has_changed: bool,
 }
 
-/// Returns the values that differ between two versions of a file: its size, and the times of the last changes of its
-/// content and of its metadata. A program can set the first time back, but not the second.
+/// Returns the values that differ between two versions of a file: its size, the time of the last change of its content,
+/// and the time of the last change of its metadata. A program can set the time of the content back, but not the time of
+/// the metadata.
 fn version_of(found: &Stat) -> (i64, [i128; 2]) {
     let nanos = |seconds: i128, nanos: i128| seconds.saturating_mul(1_000_000_000).saturating_add(nanos);
     let times = [
@@ -116,10 +117,10 @@ impl<'a> ArtifactCopier<'a> {
         let target = File::from(target.map_err(|error| reason_of(&error.into()))?);
         let copied = self.content(&source, target);
         if copied.is_err() {
-            // If the removal fails too, the file is not listed, so no reader sees it.
+            // If the removal fails too, readers still do not see the file, because the list does not contain it.
             let _ = unlinkat(directory, name, AtFlags::empty());
         }
-        // If the file cannot be examined again, nothing shows that the copy is consistent.
+        // If the file cannot be examined again, assume that it has changed.
         let has_changed = fstat(&source).map_or(true, |after| version_of(&after) != version_of(&before));
         Ok(CopiedFile { bytes: copied?, modified_at: modified_at(&before), has_changed })
     }
@@ -128,8 +129,8 @@ impl<'a> ArtifactCopier<'a> {
         let mut piece = vec![0; PIECE_LEN];
         let mut bytes = 0_u64;
         loop {
-            // Check the size again, because a file can grow during the copy, and some files of the kernel report no
-            // size.
+            // Check the size again, because a file can grow during the copy, and some virtual files of the kernel
+            // report no size.
             self.check(bytes)?;
             leave_headroom(&target).map_err(|error| reason_of(&error))?;
             let read = match source.read(&mut piece) {

@@ -76,8 +76,8 @@ impl<'a> ArtifactSearch<'a> {
         Self { patterns, begun_at, deadline, entries: 0, has_matched, found: FoundFiles::default() }
     }
 
-    /// Searches the working directory. Files that were changed after the start come first in the result, so that old
-    /// files do not use up the limits.
+    /// Searches the working directory. Files that were changed after the start of the attempt come first in the result,
+    /// so that old files do not use up the limits.
     pub(super) fn run(mut self, source: &SourceDirectory) -> FoundFiles {
         let begin: Vec<PatternProgress> = self.patterns.iter().map(ArtifactPattern::begin).collect();
         match open_directory(source, ".") {
@@ -92,7 +92,7 @@ impl<'a> ArtifactSearch<'a> {
             found.problem = Some(ArtifactProblem::DirectoryMissing);
         }
         if found.problem.is_some() {
-            // A file that was not found may exist.
+            // The search is incomplete, so it may have missed files that match the remaining patterns.
             return found;
         }
         let unmatched = self.patterns.iter().zip(self.has_matched).filter(|(_, has_matched)| !has_matched);
@@ -206,7 +206,7 @@ impl<'a> ArtifactSearch<'a> {
         self.note(&accepted)
     }
 
-    /// Records the patterns that have matched. Returns true if one of them did.
+    /// Records the patterns that have matched. Returns true if a pattern has matched.
     fn note(&mut self, matched: &[bool]) -> bool {
         for (has_matched, now) in self.has_matched.iter_mut().zip(matched) {
             *has_matched |= now;

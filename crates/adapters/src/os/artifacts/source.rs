@@ -60,7 +60,7 @@ pub(in crate::os) fn mark_directory(attempt: &AttemptDirectory, directory: &str)
 impl SourceDirectory {
     /// Opens the working directory of an attempt.
     ///
-    /// If the attempt has no mark, for example because the disk was full, the path must not contain a link.
+    /// If the attempt has no mark, for example because the disk was full, the path must not contain a symbolic link.
     pub(super) fn open(attempt: &AttemptDirectory, directory: &str) -> Result<Self, ArtifactProblem> {
         let mark = read_mark(attempt);
         let path = mark.as_ref().map_or(directory, |mark| mark.path.as_str());

@@ -8,8 +8,8 @@ use rustix::io::Errno;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 
-/// Maximum number of bytes that one read returns. Only the latest progress matters, so earlier bytes are skipped. More
-/// bytes are not kept in any case.
+/// Maximum number of bytes that one read returns, which is the length to which the file is trimmed. Only the latest
+/// progress matters, so earlier bytes are skipped.
 const MAX_READ: u64 = KEPT_PROGRESS_LEN;
 
 /// Reads the end of the progress file. Frees the start of the file if it is too large. Returns `None` if the file does
@@ -23,7 +23,8 @@ pub(super) fn read(directory: &AttemptDirectory, from: u64) -> io::Result<Option
     let count = rustix::io::pread(&file, &mut bytes, start)?;
     bytes.truncate(count);
     let mut next = start.saturating_add(u64::try_from(count).unwrap_or(0));
-    // The shim may have freed the first of these bytes since the size was read. Lines contain no zeros.
+    // The shim may have freed the first of these bytes since the size was read. Freed bytes are read as zeros, and
+    // lines contain no zeros.
     let freed = bytes.iter().take_while(|byte| **byte == 0).count();
     bytes.drain(..freed);
     // This step needs no crash point, because a crash before or after it leaves a valid file.
@@ -121,7 +122,7 @@ mod tests {
         let (sender, permits) = std::sync::mpsc::sync_channel(0);
         let writer = std::thread::spawn(move || {
             for line in 0..LINES {
-                // The reader must not fall behind by more than one read returns.
+                // The reader must not fall behind by more bytes than one read returns.
                 if line % 250 == 0 {
                     permits.recv().unwrap();
                 }

@@ -59,7 +59,7 @@ struct ReportSearch {
 }
 
 impl ReportSearch {
-    /// Searches the files that match the parts of a pattern below an open directory. `path` is the path of the
+    /// Searches an open directory for files that match the given parts of a pattern. `path` is the path of the
     /// directory with its final slash.
     fn descend(&mut self, at: OwnedFd, path: &str, parts: &[&str]) -> io::Result<()> {
         let Some((part, rest)) = parts.split_first() else { return Ok(()) };
@@ -75,7 +75,8 @@ impl ReportSearch {
             match open_directory(&at, &name) {
                 Ok(below) => self.descend(below, &format!("{path}{name}/"), rest)?,
                 Err(Errno::NOENT) => {}
-                // A file or a link that a `*` matches is usual; a directory that the pattern names must be readable.
+                // A `*` may also match files and links, which cannot be searched. A directory that the pattern names
+                // must be readable.
                 Err(Errno::NOTDIR | Errno::LOOP) if part.contains('*') => {}
                 Err(error @ (Errno::NOTDIR | Errno::LOOP | Errno::ACCESS)) => {
                     self.refuse(&at, path, &name, &error.into());
@@ -139,7 +140,7 @@ impl ReportSearch {
     }
 }
 
-/// Returns the reason why a file is no report.
+/// Returns the reason why a file cannot be read as a report.
 fn kind_of(at: &OwnedFd, name: &str, error: &io::Error) -> String {
     let kind = statat(at, name, AtFlags::SYMLINK_NOFOLLOW).map(|stat| FileType::from_raw_mode(stat.st_mode));
     match kind {

@@ -294,7 +294,7 @@ impl AttemptWatch {
     }
 
     /// Resumes a tree of which only a part could be paused, because a partly paused tree is worse than a running tree.
-    /// Then tries the pause again, because the second try may stop every process.
+    /// Then tries the pause again, because the second try may stop all processes.
     async fn half_halted(&mut self, link: &ShimLink, missed: u64) {
         let pause = self.unanswered.pop_front();
         self.unanswered.push_back(OutstandingRequest::Undo);

@@ -43,15 +43,17 @@ local function return_due(mark)
 end
 
 --
--- The waiting processes of a key are divided into placements: placement class, and whether they are roots.
+-- The waiting processes of a key are divided into placements. A placement is a placement class, and the information
+-- whether the processes are roots.
 -- - `q:<key> <placement>`: the waiting processes, by priority, then by sequence number.
 -- - `ready:<placement>`: the keys with a waiting process and a free slot, by the priority of the first process, then by
---   the
---   time at which the key was last served, then by sequence number. `at` contains the entry of each key. -
--- `full:<key>`: the placements of a key without a free slot. `full`: the keys that have such placements. - `classes`:
--- for each placement, the number of keys with a waiting process. An entry in `ready:` is correct when it is written and
--- after each change of its own placement. A change in another placement can only leave it too early; a claim corrects
--- it when it reaches the entry. The cost of a write therefore does not depend on the number of placements.
+--   the time at which the key was last served, then by sequence number. `at` contains the entry of each key.
+-- - `full:<key>`: the placements of a key without a free slot. `full`: the keys that have such placements.
+-- - `classes`: for each placement, the number of keys with a waiting process.
+--
+-- An entry in `ready:` is correct when it is written and after each change of its own placement. After a change in
+-- another placement, the entry can only be too early; a claim corrects the entry when it reaches the entry. The cost of
+-- a write therefore does not depend on the number of placements.
 
 local policy
 

@@ -1,4 +1,4 @@
-//! Decisions about facts that were read from the output of a command or from its reports.
+//! Decisions about facts that were read from the output of a command, or from reports that the command wrote.
 
 use crate::decide::Decider;
 use crate::effect::{Decision, Effect, NoOpReason};
@@ -11,8 +11,8 @@ use crate::test_report::{TestReport, TestTally};
 use crate::time::Timestamp;
 use std::time::Duration;
 
-/// Maximum time by which a report of the worker may arrive late. A report that is older than the latest report by more
-/// than this time is outdated. A restarted manager reads such reports again.
+/// Maximum delay of a progress report. If a report is older than the latest report by more than this duration, it is a
+/// repetition: a restarted manager reads old reports again.
 const LATE_REPORT: Duration = Duration::from_secs(2);
 
 impl Decider<'_> {
@@ -46,7 +46,7 @@ impl Decider<'_> {
         }
     }
 
-    /// Keeps the number of tests among the live stats, because it does not need an event.
+    /// Stores the numbers of tests in the live stats. Live stats change without an event.
     pub(super) fn tests_counted(&self, tally: TestTally) -> Decision {
         match &self.process.state {
             State::Running { .. } | State::Paused { .. } | State::Stopping { execution: Some(_), .. } => {
@@ -89,8 +89,8 @@ impl Decider<'_> {
         Decision { events, ..Decision::nothing() }
     }
 
-    /// Keeps progress that longhaul found, unless the progress is already known or the worker reports its own progress.
-    /// Known progress is normal, because a restarted manager finds the same progress again.
+    /// Stores progress that longhaul found, unless the progress is already known or the worker reports its own
+    /// progress. A restarted manager finds known progress again, so known progress is not an error.
     pub(super) fn progress_observed(&self, report: &ProgressReport, at: Timestamp) -> Decision {
         match &self.process.state {
             State::Starting { .. }

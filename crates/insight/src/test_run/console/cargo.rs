@@ -19,8 +19,9 @@ pub(super) struct CargoConsole {
     programs: u64,
     /// True if a test program ended without printing its summary.
     has_aborted: bool,
-    /// True if cargo has continued since the start of the current test program. Cargo prints this to standard error, so
-    /// the line may also be late and belong to the start of the program itself.
+    /// True if a line of cargo shows that the current test program may have ended without a summary. Cargo prints such
+    /// lines to standard error. Therefore, the line may also be late and belong to the start of the current test
+    /// program.
     may_have_aborted: bool,
     duration: Option<Duration>,
     compiler_error: Option<String>,

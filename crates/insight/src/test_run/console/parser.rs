@@ -54,7 +54,7 @@ impl TestParser for ConsoleParser {
     }
 }
 
-/// Reads a line. As long as the framework has no reader, the line may show the framework.
+/// Reads a line. As long as there is no reader for the framework, the line may identify the framework.
 fn read(
     line: Line<'_>,
     known: Option<Framework>,

@@ -309,8 +309,8 @@ pub async fn a_restored_launch_key_starts_no_second_process(world: &RestoreFixtu
     );
 }
 
-/// A launch with sequence number 0 was never confirmed to a client. If another process got its launch key after the
-/// loss, an unconfirmed launch is dropped. A launch that the store had confirmed is restored in any case.
+/// A launch with sequence number 0 was never confirmed to a client. If another process got the launch key of such a
+/// launch after the loss, the launch is dropped. A launch that the store had confirmed is restored in any case.
 pub async fn an_unconfirmed_launch_is_dropped_if_its_key_is_used(world: &RestoreFixture) {
     let node = world.node("a").await;
     let first = world.submit(world.draft().session("s").launch_key("once")).await;

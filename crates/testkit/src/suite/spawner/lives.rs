@@ -68,8 +68,8 @@ pub async fn the_next_manager_finds_the_exit_of_ended_commands(world: &SpawnerFi
     world.assert_silence().await;
 }
 
-/// If commands do not survive the manager, the next run reports their exit as not observed. The next run never reports
-/// the attempt as alive or as never started.
+/// If commands do not survive the manager, the next manager reports their exit as not observed. The next manager never
+/// reports the attempt as alive or as never started.
 pub async fn the_next_manager_reports_an_unobserved_exit(world: &SpawnerFixture) {
     if world.can().await.survives {
         return;

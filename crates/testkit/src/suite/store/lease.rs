@@ -62,7 +62,7 @@ macro_rules! leased_store_suite {
     };
 }
 
-/// Advances the clock in small steps. Only these nodes renew their leases during this time.
+/// Advances the clock in small steps. Only the nodes in `alive` renew their leases during this time.
 async fn pass(world: &StoreFixture, alive: &[&Lease], span: Duration) {
     let end = world.now().plus(span);
     while world.now() < end {

@@ -45,8 +45,8 @@ pub async fn a_decided_process_is_not_handed_out(world: &StoreFixture) {
     assert_eq!(must(world.store.renew_lease(&node).await).due, None);
 }
 
-/// A commit ends the five seconds for which a process is handed out. If the process is still due, the store hands it
-/// out again immediately.
+/// A commit ends the five seconds for which a due process is reserved. If the process is still due, the store returns
+/// it again immediately.
 pub async fn a_commit_ends_the_reservation_of_a_due_process(world: &StoreFixture) {
     let node = world.node("a").await;
     let due = world.now().plus(S);

@@ -8,9 +8,9 @@ use std::fs;
 
 /// Returns the process that listens on a port in the network namespace of this program.
 ///
-/// If several processes share the socket, the process with the lowest id counts, which is usually their parent. Returns
-/// `None` if different processes listen on different addresses, or if a socket belongs to a process whose descriptors
-/// this program may not read.
+/// If several processes share the socket, returns the process with the lowest id, which is usually their parent.
+/// Returns `None` if different processes listen on different addresses, or if a socket belongs to a process whose
+/// descriptors this program may not read.
 pub(in crate::os) fn port_holder(port: u16) -> Option<PortHolder> {
     let known = listeners(std::process::id(), true);
     let sockets: BTreeSet<u64> =

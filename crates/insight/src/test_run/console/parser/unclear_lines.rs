@@ -2,11 +2,11 @@
 
 use crate::bounded_lines::Line;
 
-/// Maximum total length of the lines in bytes.
+/// Maximum total length of the stored lines, in bytes.
 const MAX_LEN: usize = 256 * 1024;
 
-/// Lines that may be the start of the Test Anything Protocol. The plan of the tests, which shows the format, may follow
-/// all tests. Until then, two tests with the numbers 1 and 2 show the format.
+/// Lines that may be the start of the Test Anything Protocol. The plan of the tests identifies the format, but may come
+/// after all tests. Without a plan, two tests with the numbers 1 and 2 identify the format.
 #[derive(Debug, Default)]
 pub(super) struct UnclearLines {
     lines: Vec<(u64, String)>,
@@ -14,8 +14,8 @@ pub(super) struct UnclearLines {
 }
 
 impl UnclearLines {
-    /// Adds a line if it is the first test or follows it. Returns true if the line is the second test, which shows the
-    /// format; the parser of the format then reads this line itself.
+    /// Adds the line of the first test, and each line after it. Returns true for the line of the second test, which
+    /// identifies the format. This line is not added, because the parser of the format reads it.
     pub(super) fn add(&mut self, line: Line<'_>) -> bool {
         let is_start = is_test(line.text, "1") || line.text.starts_with("# Subtest: ");
         if self.lines.is_empty() && !is_start {
