@@ -32,7 +32,7 @@ pub struct ArtifactQuery {
 pub struct ArtifactReader {
     source: ArtifactLocation,
     size: Option<u64>,
-    /// First part of the content. It is read before the reader is returned.
+    /// First part of the content, which is read when the artifact is opened.
     first: Option<Vec<u8>>,
 }
 

@@ -58,7 +58,8 @@ impl Unreachable {
         self.stored_there("output", "is", id)
     }
 
-    /// Converts the error to a reply for a client that requested artifacts which only the unreachable node has.
+    /// Converts the error to a reply for a client that requested artifacts. Only the unreachable node has the
+    /// artifacts.
     pub(crate) fn artifacts(self, id: ProcessId) -> ApiError {
         self.stored_there("artifacts", "are", id)
     }

@@ -63,8 +63,8 @@ impl<'a> PlaceholderValues<'a> {
 }
 
 impl CommandTemplate {
-    /// Parses the words of a command. `field` is the name of the configuration key. `known` contains the placeholders
-    /// that have a value in this key.
+    /// Parses the words of a command. `field` is the name of the configuration key that contains the command. `known`
+    /// lists the placeholders that the command may contain.
     pub(super) fn parse(
         field: &'static str,
         words: &[String],
@@ -93,8 +93,8 @@ impl CommandTemplate {
         self.0.iter().map_while(word).collect()
     }
 
-    /// Replaces the placeholders. If the value of a placeholder is absent, its argument is left out, together with the
-    /// flag in front of the argument.
+    /// Replaces the placeholders. If the value of a placeholder is absent, the argument with this placeholder is left
+    /// out, together with the flag in front of the argument.
     pub(super) fn expand(&self, values: &PlaceholderValues<'_>) -> Vec<String> {
         let mut words: Vec<String> = Vec::with_capacity(self.0.len());
         let mut before: Option<&ArgumentTemplate> = None;
@@ -147,8 +147,8 @@ impl ArgumentTemplate {
         self.0.contains(&ArgumentPart::Value(placeholder))
     }
 
-    /// Returns the argument with the values of its placeholders. If a value is absent, returns `None`. However, an
-    /// absent value becomes an empty text if the argument also contains the prompt.
+    /// Returns the argument with the values of its placeholders. Returns `None` if a value is absent. An argument that
+    /// contains the prompt is always returned, and an absent value is then replaced by an empty text.
     fn expand(&self, values: &PlaceholderValues<'_>) -> Option<String> {
         let keeps = self.uses(Placeholder::Prompt);
         let mut word = String::new();
