@@ -405,7 +405,7 @@ mod tests {
             .iter()
             .map(|(name, schema)| (renamed(name), schema["type"].clone()))
             .collect();
-        // These fields are added to the record.
+        // These fields exist only in the result of the tool, not in the record.
         let own = ["terminal", "output", "tail", "next", "queue_position"];
         for (name, kind) in DESCRIBED.iter().filter(|(name, _)| !own.contains(name)) {
             assert_eq!(known[*name], *kind, "{name}");
