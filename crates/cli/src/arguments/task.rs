@@ -71,7 +71,7 @@ pub struct TaskArgs {
 }
 
 impl TaskArgs {
-    /// Returns the arguments of `run` that have the same meaning, except for the project.
+    /// Returns the arguments of `run` that correspond to these arguments, without the project.
     pub(crate) fn as_run(&self) -> RunArgs {
         RunArgs {
             background: self.background,

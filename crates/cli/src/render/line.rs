@@ -23,8 +23,8 @@ pub(crate) fn label(process: &ProcessView) -> String {
     }
 }
 
-/// Returns the title of a process: its name, otherwise the runner that built its command, otherwise the file name of
-/// its program.
+/// Returns the title of a process: the name of the process if it has one, otherwise the name of the runner that built
+/// the command if there is one, otherwise the file name of the program.
 pub(crate) fn title(process: &ProcessView) -> Option<&str> {
     let program = || process.command.first().map(|program| base(program));
     let runner = process.runner.as_deref();
