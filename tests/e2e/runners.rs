@@ -212,7 +212,7 @@ fn q7_the_shell_runner_executes_the_prompt_as_a_command_line() {
 }
 
 #[test]
-fn q7_a_launch_of_reported_work_with_a_prompt_stays_the_work_of_its_host() {
+fn q7_a_launch_of_reported_work_with_a_prompt_runs_no_agent() {
     let home = Home::new();
     let _ = home.ok(&["status"]);
     let reported = json!({"reported": {}, "prompt": "p", "agent": "claude", "model": "opus"});

@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cursor_is_read_as_it_was_written_and_other_texts_are_refused() {
+    fn printed_cursor_can_be_parsed_and_other_texts_are_refused() {
         let cursor = TestCursor { attempt: AttemptNo(2), failed: true, from: 12_345 };
         assert_eq!(cursor.to_string(), "2-failed-12345");
         assert_eq!(TestCursor::parse(&cursor.to_string()), Some(cursor));

@@ -128,7 +128,7 @@ impl Api {
 }
 
 /// Ends reported work. A second report of the same ending changes nothing. The engine logs the second report, because
-/// it may come from a second reporter that works on the same process.
+/// two reporters may be working on the same process by mistake.
 async fn end_report(
     engine: &Engine,
     id: ProcessId,

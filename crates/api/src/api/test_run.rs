@@ -193,7 +193,7 @@ impl Api {
 /// Results of the named tests of one run.
 #[derive(Debug, Default)]
 struct NamedTests {
-    /// For each test, true if it failed.
+    /// For each named test, true if the test failed.
     failed: BTreeMap<String, bool>,
     /// True if some tests of the run have no name. A test that is missing in `failed` may then have run.
     has_unnamed: bool,

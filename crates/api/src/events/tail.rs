@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn line_that_has_lost_its_start_is_shown_only_if_there_is_no_other() {
+    fn line_without_its_start_is_shown_only_if_there_is_no_other_line() {
         assert_eq!(without_cut_line(b"cut\nwhole\n"), b"whole\n");
         assert_eq!(without_cut_line(b"cut\n\n \n"), b"cut\n\n \n");
         assert_eq!(without_cut_line(b"cut"), b"cut");

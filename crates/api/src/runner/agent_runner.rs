@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_cannot_work_are_refused_with_the_name_of_their_key() {
+    fn invalid_settings_are_refused_with_the_name_of_their_key() {
         let field = |made: Result<AgentRunner, RunnerError>| made.map_err(|error| error.field()).err();
         assert_eq!(field(AgentRunner::new(local())), None);
         assert_eq!(field(with_remote(|_| {})), None);

@@ -47,7 +47,7 @@ pub(super) struct EntryField {
     pub(super) meaning: &'static str,
 }
 
-/// The values of one entry, such as those of one webhook. An entry has at least one value.
+/// Values of one entry, for example of one webhook. An entry has at least one value.
 #[derive(Debug)]
 pub(super) struct EntryValues<'a> {
     table: &'static EntryTable,

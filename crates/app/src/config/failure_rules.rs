@@ -51,7 +51,8 @@ impl FailureRules {
         }
     }
 
-    /// Returns the reason why the file cannot be used. Returns `None` if it can be used, or if no file is named.
+    /// Returns the reason why the file cannot be used. Returns `None` if the file can be used, or if the key names no
+    /// file.
     #[must_use]
     pub const fn fault(&self) -> Option<&RulesFault> {
         match self {

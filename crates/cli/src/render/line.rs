@@ -125,8 +125,8 @@ pub(crate) fn waiting_line(process: &ProcessView, unicode: bool) -> String {
     line
 }
 
-/// Formats the estimated remaining time, such as "eta ~3m". If the estimate is based only on earlier runs, the text
-/// says so.
+/// Formats the estimated remaining time, such as "eta ~3m". Adds "(from earlier runs)" if the estimate is based only on
+/// earlier runs.
 pub(super) fn remaining(process: &ProcessView) -> Option<String> {
     let eta = rough(process.eta_ms?);
     Some(match process.eta_source.as_deref() {

@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn agent_is_sent_to_the_test_results_only_if_tests_failed() {
+    fn next_step_names_the_test_results_only_if_tests_failed() {
         let hint = |failed| {
             let tests = Some(TestsView { failed, ..TestsView::default() });
             let view = ProcessView {

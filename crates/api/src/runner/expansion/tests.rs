@@ -64,7 +64,7 @@ fn expanded(request: LaunchRequest) -> ExpandedLaunch {
 }
 
 #[test]
-fn prompt_becomes_a_command_and_an_absent_model_takes_its_flag_with_it() {
+fn prompt_becomes_a_command_and_the_flag_of_an_absent_model_is_removed() {
     let prompt = "fix \"x\"; $(rm -rf /)\nline 2";
     let launch = LaunchRequest { model: Some("claude-opus-4".to_owned()), ..request(Some("claude"), prompt) };
     let ExpandedLaunch { request, runner } = expanded(launch);

@@ -61,7 +61,7 @@ impl SessionFile {
         &self.path
     }
 
-    /// Reads the file. Returns `None` if it does not exist. A damaged file counts as [`StoredSession::Starting`],
+    /// Reads the file. Returns `None` if the file does not exist. A damaged file counts as [`StoredSession::Starting`],
     /// because a session may exist.
     pub(super) fn read(&self) -> io::Result<Option<StoredSession>> {
         match fs::read_to_string(&self.path) {
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn file_is_read_as_it_was_written() {
+    fn written_file_can_be_read_again() {
         let top = tempfile::tempdir().unwrap();
         let file = SessionFile::of(top.path(), "p1");
         assert_eq!(file.read().unwrap(), None);

@@ -43,11 +43,11 @@ pub(super) struct ToolOutput {
 pub(super) enum ToolEnd {
     /// The tool succeeded.
     Done(ToolOutput),
-    /// The tool was not started, so it has done nothing. `why` gives the reason.
+    /// The tool could not be started and has therefore done no work. `why` gives the reason.
     NotStarted { why: String },
     /// The tool ended with a failure. `why` gives the reason.
     Failed { why: String, output: ToolOutput },
-    /// The tool was killed, so it may have done only a part of its work. `why` gives the reason.
+    /// The tool was killed and may have done only a part of its work. `why` gives the reason.
     CutOff { why: String, output: ToolOutput },
     /// A stop was requested before the tool ended, and the tool was killed.
     Stopped { output: ToolOutput },
