@@ -188,7 +188,7 @@ fn planned(plan: &RunnerPlan, runner: &AgentRunner, host: &RunnerHost) -> Result
             "unsupported",
             format!("the runner {} cannot be used here", runner.name),
         )
-        .because("it needs the program longhaul, and this engine is embedded in another program"));
+        .because("the runner needs the program longhaul, but this engine is embedded in another program"));
     };
     let words = [program, "--state-dir", &host.state_dir, "--no-autostart", "runner", &plan.to_text()];
     Ok(words.map(ToOwned::to_owned).to_vec())

@@ -29,7 +29,7 @@ fn detection(stats: &StatsView) -> DoctorCheck {
     let check = if unrecorded > 0 {
         DoctorCheck::warning(
             NAME,
-            format!("{unrecorded} exits are not recorded yet, although detection.deadline has passed"),
+            format!("exits that are not recorded yet although detection.deadline has passed: {unrecorded}"),
         )
         .because("the store does not accept the records; clients still see these processes as live, or see an end that is not recorded yet")
         .so("free disk space, or make the store reachable; the log of the manager names the errors of the store")
@@ -39,7 +39,7 @@ fn detection(stats: &StatsView) -> DoctorCheck {
         DoctorCheck::warning(
             NAME,
             format!(
-                "since the manager started, {late} exits were recorded later than detection.deadline allows"
+                "exits since the start of the manager that were recorded later than detection.deadline: {late}"
             ),
         )
         .because("the store or the machine is slow; clients learned of these exits late")
@@ -184,7 +184,7 @@ mod tests {
         let stats = StatsView { unrecorded_exits: 1, ..StatsView::default() };
         let report = DoctorReport::of(vec![detection(&stats)]);
         assert_eq!(report.health(), CheckResult::Warning);
-        assert!(report.text().contains("1 exits are not recorded yet"), "{}", report.text());
+        assert!(report.text().contains("detection.deadline has passed: 1"), "{}", report.text());
     }
 
     #[test]
