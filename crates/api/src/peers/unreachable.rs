@@ -13,7 +13,7 @@ pub(crate) struct Unreachable {
     cure: PeerErrorRemedy,
 }
 
-/// Action by which the user makes a node reachable.
+/// Action with which the user can make a node reachable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PeerErrorRemedy {
     /// Wait until the node is running again.

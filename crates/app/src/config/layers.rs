@@ -69,7 +69,7 @@ impl ConfigEntry {
         commands
     }
 
-    /// Returns the error for an invalid text in this value.
+    /// Returns the error for an invalid text in the value of a key.
     pub(super) fn invalid(&self, key: &str, text: &str, why: String, help: &str) -> ConfigError {
         ConfigError::BadValue {
             key: key.to_owned(),

@@ -212,7 +212,7 @@ pub(super) fn source_place(error: &FirstErrorView) -> Option<String> {
     Some(place)
 }
 
-/// Describes the process that held the port which a failed command could not use.
+/// Describes the process that was using the port which a failed command could not open.
 pub(super) fn port_holder(error: &FirstErrorView) -> Option<String> {
     let PortHolderView { port, pid, name } = error.port_holder.as_ref()?;
     Some(format!("port {port} was held by {name} (process {pid}) when the command ended"))
