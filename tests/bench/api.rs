@@ -64,7 +64,8 @@ impl Api {
         self.submit(&request)
     }
 
-    /// Returns the request for a command in the directory of this client, with its environment.
+    /// Returns the request for a command. The command runs in the working directory and with the environment of this
+    /// client.
     pub(crate) fn command(&self, command: &[&str]) -> Result<CommandRequest, Failure> {
         let (program, args) = command.split_first().ok_or("a command has a program")?;
         Ok(CommandRequest {

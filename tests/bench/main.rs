@@ -28,7 +28,7 @@ use std::process::ExitCode;
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
-    // Take the start time as the first step.
+    // Take the start time first, so that it is as close as possible to the real start of this program.
     let arrived = act::now();
     match act::play(arrived) {
         Some(Ok(())) => return ExitCode::SUCCESS,

@@ -188,8 +188,8 @@ impl ManagerFixture {
 
 impl Drop for ManagerFixture {
     fn drop(&mut self) {
-        // Kill a manager that does not stop, because `drop` cannot return an error. Its processes do not stay forever:
-        // no role lasts longer than ten minutes.
+        // Kill a manager that does not stop, because `drop` cannot return an error. The processes of the manager then
+        // end by themselves: no role lasts longer than ten minutes.
         if self.clear().is_err()
             && let Some(manager) = &mut self.manager
         {
@@ -199,7 +199,7 @@ impl Drop for ManagerFixture {
     }
 }
 
-/// Returns a command line that makes the benchmark program play a role.
+/// Returns a command line that starts the benchmark program in a role, for example as a command that writes output.
 pub(crate) fn part(name: &str, arguments: &[&str]) -> Result<Vec<String>, Failure> {
     let me = env::current_exe()?.to_string_lossy().into_owned();
     let mut command = vec![me, ACT.to_owned(), name.to_owned()];

@@ -45,7 +45,7 @@ pub(crate) const ALL: [Measure; 24] = [
     measure("text", "the start and the end of 1 GiB of output, under a budget", output::text),
     measure("status", "status as a whole command with 10,000 records", status::whole),
     measure("output", "1 GiB of output", output::gibibyte),
-    measure("parsing", "1 GiB of output that is searched, compared with none", parsing::ratios),
+    measure("parsing", "1 GiB of output with a search, compared with no search", parsing::ratios),
     measure("memory", "resident memory of the manager, private memory per running process", memory::all),
     measure("follow", "from a written line until logs -f shows it", following::lines),
     measure("idle", "wake-ups of the manager with 20 sleepers", idling::wakeups),

@@ -17,9 +17,10 @@ use std::time::Duration;
 const CLIENTS: u64 = 12;
 /// Timeout of a request. After a timeout, the client sends the request to another node.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// Number of most recently launched processes that clients choose a process from.
+/// Clients choose a process from this number of most recently launched processes.
 const LATEST: usize = 40;
-/// Number of most recently launched processes that clients choose a parent from, because these may still be live.
+/// Clients choose a parent from this number of most recently launched processes, because older processes have probably
+/// ended.
 const PARENTS: usize = 6;
 /// Maximum pause between two requests of a client, in milliseconds.
 const PAUSE: u64 = 400;
@@ -116,7 +117,7 @@ impl Client {
         self.send(&request);
     }
 
-    /// Repeats an earlier launch, usually one that was not answered. The process must not run twice.
+    /// Repeats an earlier launch, usually a launch that was not answered. The process must not run twice.
     fn launch_again(&mut self) {
         let known: Vec<LaunchRequest> = {
             let ledger = self.shared.ledger();
@@ -148,7 +149,7 @@ impl Client {
                 latest.push(id.clone());
                 Fate::Accepted { id }
             }
-            // Treat this refusal like no answer: the same launch may be accepted later, when an ancestor has freed a
+            // Treat this refusal like a missing answer: the launch may be accepted later, when an ancestor has freed a
             // slot.
             Answer::Response { body, .. } if body["type"] == "deadlock_with_ancestors" => Fate::Unanswered,
             Answer::Response { .. } => Fate::Refused,

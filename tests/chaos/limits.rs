@@ -19,9 +19,9 @@ pub(crate) struct Peaks {
     pub(crate) keys: BTreeMap<String, usize>,
     pub(crate) roots: usize,
     pub(crate) outlived: usize,
-    /// Number of commands that left running processes behind, and the longest time in microseconds for which such
-    /// processes ran. A command keeps its slot during this time.
+    /// Number of commands that left running processes behind. A command keeps its slot while these processes run.
     pub(crate) littered: usize,
+    /// Longest time in microseconds for which a process that a command left behind kept running.
     pub(crate) longest_litter: u64,
     /// Number of attempts that ran while another attempt of the same process was running.
     pub(crate) copies: usize,

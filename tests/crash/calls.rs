@@ -88,8 +88,8 @@ impl Lane {
         })
     }
 
-    /// Injects a fault at one call after the other, until a run makes fewer calls. Returns the number of runs, and the
-    /// violations that were found.
+    /// Runs the script several times, and injects a fault at a later call in each run. Stops when a run makes too few
+    /// calls for its fault, or at the time `until`. Returns the number of injected faults and the violations.
     fn run(self, first: usize, stride: usize, until: Instant) -> (usize, Vec<String>) {
         let (mut struck, mut wrong) = (0, Vec::new());
         for n in (first..).step_by(stride) {

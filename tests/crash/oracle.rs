@@ -78,8 +78,8 @@ pub(crate) fn judge(
 
 /// Returns the processes that the first answer of this manager reports as live although their commands have ended.
 ///
-/// The caller passes only processes whose end no program observed. No process is killed at this time, so these
-/// processes ended earlier. All other processes may have ended right after the answer.
+/// The caller passes a ledger that contains only processes whose end no program observed. The test kills no process at
+/// this time, so these processes ended before the answer. Any other process may have ended right after the answer.
 fn first_answer(scene: &mut Scene, ledger: &Ledger) -> Result<Vec<String>, String> {
     let text = scene.ask(&[&["inspect"], ledger.kept().as_slice()].concat())?;
     let records: Result<Vec<Value>, _> = serde_json::Deserializer::from_str(&text).into_iter().collect();

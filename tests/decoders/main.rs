@@ -77,7 +77,7 @@ fn corpora_contain_accepted_and_refused_inputs_of_each_decoder() {
 }
 
 #[test]
-fn seeds_are_accepted_or_refused_as_their_names_say() {
+fn seeds_are_accepted_or_refused_according_to_their_names() {
     for decoder in &DECODERS {
         for (path, bytes) in corpus(decoder) {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -89,7 +89,7 @@ fn seeds_are_accepted_or_refused_as_their_names_say() {
 }
 
 #[test]
-fn inputs_similar_to_the_corpora_break_no_decoder() {
+fn no_decoder_fails_on_mutated_inputs_of_the_corpora() {
     let asked = std::env::var("LONGHAUL_DECODERS_CHANGED").ok().and_then(|count| count.parse().ok());
     for decoder in &DECODERS {
         let corpus = corpus(decoder);

@@ -55,7 +55,7 @@ fn files_of_a_command_are_kept_listed_and_served() {
 }
 
 #[test]
-fn hostile_files_are_skipped_with_a_reason_and_delay_nothing() {
+fn links_pipes_and_huge_files_are_skipped_with_a_reason_and_do_not_delay_the_end() {
     let home = Home::new();
     let outside = home.state().parent().unwrap().join("outside");
     fs::create_dir(&outside).unwrap();
@@ -81,7 +81,7 @@ fn hostile_files_are_skipped_with_a_reason_and_delay_nothing() {
 }
 
 #[test]
-fn cancelled_timed_out_and_repeated_attempts_keep_their_files_too() {
+fn artifacts_of_cancelled_timed_out_and_retried_attempts_are_kept() {
     let home = Home::new();
     let script = "echo $LONGHAUL_ATTEMPT >n.txt; echo x >begun; exec sleep 100";
     let launch = ["run", "-b", "--artifact", "n.txt", "--grace", "300ms"];
@@ -105,7 +105,7 @@ fn cancelled_timed_out_and_repeated_attempts_keep_their_files_too() {
 }
 
 #[test]
-fn next_manager_copies_what_a_killed_one_did_not() {
+fn next_manager_copies_the_artifacts_if_a_manager_was_killed() {
     let home = Home::new();
     let id = home.ok(&["run", "-b", "--artifact", "a.txt", "--shell", &format!("{GATED}; echo done >a.txt")]);
     home.until_status(&id, "running");
@@ -118,7 +118,7 @@ fn next_manager_copies_what_a_killed_one_did_not() {
 }
 
 #[test]
-fn process_without_patterns_says_how_to_keep_files() {
+fn artifacts_of_a_process_without_patterns_explain_how_to_keep_files() {
     let home = Home::new();
     let id = home.launch(&["true"]);
     home.until_status(&id, "completed");

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 const DAY_MS: i64 = 86_400_000;
 
-/// Clock movement that simulates a wall clock that was never set. The manager then records an offset with which steady
-/// time counts from the boot.
+/// Clock change that simulates a wall clock that was never set. The manager then records an offset so that its steady
+/// clock counts from the boot.
 const NEVER_SET: i64 = i64::MAX;
 
 /// Creates a state directory of a manager that started earlier in this boot. The wall clock has moved by `by_ms` since

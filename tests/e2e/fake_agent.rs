@@ -1,4 +1,4 @@
-//! Programs that replace agents and the tools of remote services in tests.
+//! Fake programs that replace agents and the tools of remote services in tests.
 
 use longhaul_tests::{Answer, Home};
 use std::fs;

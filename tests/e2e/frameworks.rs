@@ -1,5 +1,5 @@
-//! Test runs of real test frameworks. The counts and the names of the failed tests must equal those that the framework
-//! itself prints. `tests/frameworks/run` installs the frameworks and runs these tests.
+//! Test runs of real test frameworks. The counts and the names of the failed tests in the record must equal the counts
+//! and names that the framework prints. `tests/frameworks/run` installs the frameworks and runs these tests.
 
 use longhaul_tests::{Home, until};
 use serde_json::Value;
@@ -109,7 +109,7 @@ fn assert_as_pytest_says(record: &Value, output: &str) {
 
 #[test]
 #[ignore = "requires pytest; tests/frameworks/run installs it"]
-fn pytest_is_counted_as_it_counts_itself_plain_and_with_workers() {
+fn counts_of_pytest_are_the_counts_that_pytest_prints_with_and_without_workers() {
     let home = Home::new();
     write(&home, &[("tests/test_login.py", PYTEST), ("pytest.ini", "[pytest]\n")]);
     let python = installed("python/bin/python");
@@ -121,7 +121,7 @@ fn pytest_is_counted_as_it_counts_itself_plain_and_with_workers() {
         let source = if arguments.contains(&"no:longhaul") { "console" } else { "plugin" };
         assert_eq!(tests["source"], source, "{tests}");
         let error = record["error"].as_str().unwrap();
-        // Two workers report their failures in any order, so any of the four may be the first.
+        // Two workers report their failures in any order, so any of the four failures may be the first.
         let first = if arguments.contains(&"-n") { "" } else { "AssertionError: wrong user" };
         assert!(error.starts_with(first) && error.ends_with("and 3 more"), "{error}");
     }
@@ -129,14 +129,17 @@ fn pytest_is_counted_as_it_counts_itself_plain_and_with_workers() {
 
 #[test]
 #[ignore = "requires pytest; tests/frameworks/run installs it"]
-fn pytest_reads_its_junit_report_and_scripts_run_without_the_plugin() {
+fn results_of_pytest_in_scripts_come_without_the_plugin() {
     let home = Home::new();
     write(&home, &[("tests/test_login.py", PYTEST), ("pytest.ini", "[pytest]\n")]);
     let python = installed("python/bin/python");
     let line = format!("PYTHONPATH=. {python} -m pytest -q --junitxml=out.xml");
     let (record, output) = ended(&home, &["sh", "-c", &line]);
     assert_as_pytest_says(&record, &output);
-    assert_ne!(record["tests"]["source"], "plugin", "the script replaces the path of the plugin");
+    assert_ne!(
+        record["tests"]["source"], "plugin",
+        "the script replaces PYTHONPATH, so pytest does not find the plugin"
+    );
     let isolated = format!("{python} -I -m pytest -q tests");
     let (record, output) = ended(&home, &["sh", "-c", &isolated]);
     assert_as_pytest_says(&record, &output);
@@ -144,7 +147,7 @@ fn pytest_reads_its_junit_report_and_scripts_run_without_the_plugin() {
 
 #[test]
 #[ignore = "requires pytest; tests/frameworks/run installs it"]
-fn pytest_that_was_killed_half_way_keeps_its_results_and_is_incomplete() {
+fn results_of_a_killed_pytest_are_kept_and_incomplete() {
     let home = Home::new();
     let slow = "import pathlib, time\n\
         def test_a(): pass\n\
@@ -200,7 +203,7 @@ fn pytest_without_tests_and_with_an_ignored_exit_code_raises_a_warning() {
 
 #[test]
 #[ignore = "requires cargo-nextest; tests/frameworks/run installs it"]
-fn cargo_test_and_nextest_are_counted_as_they_count_themselves() {
+fn counts_of_cargo_test_and_nextest_are_the_counts_that_they_print() {
     let home = Home::new();
     let manifest = "[package]\nname = \"c\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[workspace]\n";
     write(&home, &[("Cargo.toml", manifest), ("src/lib.rs", RUST)]);
@@ -219,8 +222,8 @@ fn cargo_test_and_nextest_are_counted_as_they_count_themselves() {
     assert_eq!(failed(&record), names(" ... FAILED"));
     let (record, output) = ended(
         &home,
-        // If the tests themselves run in nextest, the variable `NEXTEST_PROFILE` may name a profile that this package
-        // does not have.
+        // Set the profile: if this test runs in nextest, the variable `NEXTEST_PROFILE` may name a profile that the
+        // tested package does not have.
         &["cargo", "nextest", "run", "--offline", "--no-fail-fast", "--profile=default"],
     );
     let summary = output.lines().rfind(|line| line.contains("Summary [")).unwrap();
@@ -237,7 +240,7 @@ fn cargo_test_and_nextest_are_counted_as_they_count_themselves() {
 
 #[test]
 #[ignore = "requires Jest; tests/frameworks/run installs it"]
-fn jest_is_counted_as_it_counts_itself() {
+fn counts_of_jest_are_the_counts_that_jest_prints() {
     let home = Home::new();
     write(&home, &[("a.test.js", JEST), ("package.json", "{\"name\":\"j\",\"version\":\"1.0.0\"}")]);
     let jest = installed("node/node_modules/.bin/jest");
@@ -262,7 +265,7 @@ fn jest_is_counted_as_it_counts_itself() {
 
 #[test]
 #[ignore = "requires Go"]
-fn go_is_counted_as_it_counts_itself() {
+fn counts_of_go_test_are_the_counts_that_go_test_prints() {
     let home = Home::new();
     write(&home, &[("go.mod", "module example.com/sum\n\ngo 1.20\n"), ("sum_test.go", GO)]);
     for arguments in [&["test", "-v", "./..."][..], &["test", "-json", "./..."]] {

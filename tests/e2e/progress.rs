@@ -52,7 +52,7 @@ fn command_writes_its_progress_to_a_descriptor_while_no_manager_runs() {
 }
 
 #[test]
-fn hostile_progress_file_disturbs_neither_the_command_nor_the_manager() {
+fn invalid_data_in_the_progress_file_affects_neither_the_command_nor_the_manager() {
     let home = Home::new();
     let script = format!(
         "head -c 3000000 /dev/urandom >&$LONGHAUL_PROGRESS_FD; \
@@ -66,7 +66,7 @@ fn hostile_progress_file_disturbs_neither_the_command_nor_the_manager() {
     let id = home.ok(&["run", "-b", "--progress", "fd", "--", "sh", "-c", &script]);
     home.until_written("written");
     let file = home.state().join("attempts").join(&id).join("1/progress");
-    until("the start of the file is freed", || {
+    until("the disk space of the read lines is freed", || {
         std::fs::metadata(&file).is_ok_and(|file| file.blocks() * 512 <= 256 << 10).then_some(())
     });
     home.open_gate();

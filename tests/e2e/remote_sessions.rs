@@ -1,4 +1,4 @@
-//! Tests of remote sessions: work that a remote service does. Requirement E7.
+//! Tests of remote sessions, in which a remote service does the work. Requirement E7.
 
 use crate::fake_agent::FakeAgents;
 use crate::socket::configure;
@@ -88,7 +88,7 @@ fn e7_a_remote_session_is_followed_to_its_end_and_its_result_is_fetched() {
 }
 
 #[test]
-fn e7_a_session_is_never_created_twice_whatever_is_killed() {
+fn e7_a_session_is_never_created_twice_after_any_kill() {
     let agents = remote(QUICK);
     let first =
         agents.ok(&["run", "-b", "--agent", "jules", "--prompt", "x", "--retry", "1", "--backoff", "100ms"]);
@@ -119,7 +119,7 @@ fn e7_a_session_is_never_created_twice_whatever_is_killed() {
 }
 
 #[test]
-fn e7_after_a_crash_during_the_creation_no_second_session_is_created_unasked() {
+fn e7_after_a_crash_during_the_creation_no_second_session_is_created_without_a_request() {
     let agents = remote(QUICK);
     agents.set_remote("hang", "");
     let first = task(&agents);
@@ -138,11 +138,11 @@ fn e7_after_a_crash_during_the_creation_no_second_session_is_created_unasked() {
     std::fs::remove_file(file).unwrap();
     let third = agents.home.ok(&["restart", "-b", &second]);
     until_stage(&agents, &third, "IN_PROGRESS");
-    assert_eq!(agents.count("created"), 2, "now it was asked for");
+    assert_eq!(agents.count("created"), 2, "the file was removed, so the restart creates a session");
 }
 
 #[test]
-fn e7_a_pull_that_fails_is_repeated_and_never_changes_the_status() {
+fn e7_a_failed_fetch_of_the_result_is_repeated_and_never_changes_the_status() {
     let agents = remote(QUICK);
     agents.set_remote("state", "COMPLETED\n");
     agents.set_remote("pull-failures", "2\n");
@@ -199,7 +199,7 @@ fn e7_a_cancel_and_a_timeout_cancel_the_session_or_say_that_it_continues() {
 }
 
 #[test]
-fn e7_a_failed_session_a_failed_creation_and_output_without_an_id_are_told_apart() {
+fn e7_a_failed_session_a_failed_creation_and_output_without_an_id_have_different_errors() {
     let agents = remote(QUICK);
     agents.set_remote("state", "FAILED\n");
     let failed = task(&agents);
@@ -243,7 +243,7 @@ fn e7_a_failed_creation_without_an_id_is_not_repeated_by_a_retry() {
     assert!(record["error"].as_str().unwrap().contains("a session may exist"), "{record}");
     let again = agents.home.ok(&["restart", "-b", &id]);
     assert_ne!(agents.home.run(&["wait", &again]).code, 0);
-    assert!(agents.count("created") >= 2, "a restart asks for it");
+    assert!(agents.count("created") >= 2, "the restart is a request for a new session");
 }
 
 #[test]
@@ -252,9 +252,9 @@ fn e7_a_cancel_during_the_creation_cancels_the_session_or_says_that_it_may_exist
     agents.set_remote("hang", "");
     let id = task(&agents);
     until("the creation has begun", || (agents.count("created") == 1).then_some(()));
-    // The command waits for the end.
+    // Run the command in the background, because it waits for the end of the process.
     let mut cancel = agents.command(&["cancel", &id]).spawn().unwrap();
-    until("the stage says it", || {
+    until("the stage says that a session may exist", || {
         agents.home.record(&id)["stage"].as_str().unwrap_or_default().contains("it may exist").then_some(())
     });
     std::fs::remove_file(agents.remote().join("hang")).unwrap();
@@ -285,7 +285,7 @@ fn e7_a_launch_of_the_command_that_creates_a_session_follows_the_session() {
 }
 
 #[test]
-fn e7_a_session_that_vanishes_or_prints_garbage_has_no_invented_end() {
+fn e7_a_session_without_a_readable_state_gets_no_invented_end() {
     let agents = remote(QUICK);
     let id = task(&agents);
     until_stage(&agents, &id, "IN_PROGRESS");

@@ -301,7 +301,7 @@ fn q9_fifty_children_that_end_together_are_one_notice_with_fifty() {
     let last = notices.until(|_| true);
     assert_eq!((last["ended"].as_array().unwrap().len(), &last["all_complete"]), (1, &json!(true)));
     let reported: Vec<Value> = reported.collect();
-    assert_eq!(reported, [notice, last], "`wait` prints the same");
+    assert_eq!(reported, [notice, last], "`wait` prints the same batches");
     assert_eq!(waiting.wait().unwrap().code(), Some(0));
 }
 

@@ -48,7 +48,7 @@ fn q7_each_built_in_agent_gets_the_prompt_as_one_argument_and_its_last_message_i
             assert_eq!(record["result"], result, "{record}");
             assert_eq!(tokens(&record), counts, "{name}");
             assert_eq!((&record["runner"], &record["agent"]), (&json!(name), &json!(name)));
-            assert_eq!(record["key"], model.unwrap_or("sonnet"), "the slot of the model");
+            assert_eq!(record["key"], model.unwrap_or("sonnet"), "the key belongs to the model");
             assert_eq!(record["prompt"], HOSTILE);
         }
     }
@@ -103,7 +103,7 @@ fn q7_an_agent_that_is_unknown_or_not_installed_is_named_and_nothing_is_recorded
 }
 
 #[test]
-fn q7_the_default_runner_and_an_own_runner_work_over_every_interface() {
+fn q7_the_default_runner_and_a_configured_runner_work_over_every_interface() {
     let agents = FakeAgents::new();
     let config = "runner.default = \"mine\"\n[runner.mine]\ncommand = [\"mine\", \"--cwd={cwd}\", \"--in={session}\", \"--\", \"{prompt}\"]\n\
                   key = [\"*opus*=big\"]\nenvironment = [\"MINE=yes\"]\nidle_after = \"90s\"\n";
@@ -139,7 +139,7 @@ fn q7_the_default_runner_and_an_own_runner_work_over_every_interface() {
 }
 
 #[test]
-fn q7_a_later_change_of_the_configuration_does_not_change_what_was_launched() {
+fn q7_a_later_change_of_the_configuration_does_not_change_a_launched_process() {
     let agents = FakeAgents::new();
     agents.add("agent", &format!("#!/bin/sh\n{GATED}\necho \"$1\"\n"));
     agents.add("other", "#!/bin/sh\necho other\n");
@@ -161,7 +161,7 @@ fn q7_a_later_change_of_the_configuration_does_not_change_what_was_launched() {
 }
 
 #[test]
-fn q7_the_step_of_a_working_agent_is_its_stage_and_a_stated_failure_is_its_error() {
+fn q7_the_current_step_of_an_agent_is_its_stage_and_a_reported_failure_is_its_error() {
     let agents = FakeAgents::new();
     let step = r#"{"type":"assistant","session_id":"s","message":{"content":[{"type":"tool_use","name":"Bash","input":{}}]}}"#;
     let end =
@@ -212,7 +212,7 @@ fn q7_the_shell_runner_executes_the_prompt_as_a_command_line() {
 }
 
 #[test]
-fn q7_a_launch_of_reported_work_with_a_prompt_stays_the_work_of_its_host() {
+fn q7_a_launch_of_reported_work_with_a_prompt_runs_no_agent() {
     let home = Home::new();
     let _ = home.ok(&["status"]);
     let reported = json!({"reported": {}, "prompt": "p", "agent": "claude", "model": "opus"});

@@ -246,7 +246,7 @@ fn the_grace_period_and_the_stop_signal_survive_the_manager_and_the_shim() {
 fn stop_is_repeated_within_the_same_grace_period_if_manager_and_shim_were_killed() {
     const GRACE: Duration = Duration::from_secs(8);
     let home = Home::new();
-    // No program reads the output after the kills. The shell must not report a stopped `sleep` there, because SIGPIPE
+    // After the kills, no program reads the output pipe. If the shell reported a stopped `sleep` to this pipe, SIGPIPE
     // would end the shell.
     let script = "exec 2> /dev/null; trap 'echo asked >> asked' TERM; touch up; while :; do sleep 0.05; done";
     let id = home.ok(&["run", "-b", "--grace", "8s", "--", "sh", "-c", script]);
@@ -262,7 +262,7 @@ fn stop_is_repeated_within_the_same_grace_period_if_manager_and_shim_were_killed
     let taken = begun.elapsed();
     assert!(taken >= GRACE && taken < GRACE + Duration::from_secs(6), "{taken:?}");
     assert_eq!(home.record(&id)["exit"]["last_signal"], 9);
-    // It is unknown whether the first supervisor had sent its signal, so the signal is sent again.
+    // It is unknown whether the killed shim had sent the signal, so the signal is sent again.
     let asked = std::fs::read_to_string(home.work().join("asked")).unwrap();
     assert_eq!(asked.lines().count(), 2, "{asked}");
 }

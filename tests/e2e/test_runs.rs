@@ -1,4 +1,4 @@
-//! Tests of test results on the command line and over HTTP.
+//! Tests that check test results on the command line and over HTTP.
 
 use crate::socket::http;
 use longhaul_tests::Home;
@@ -18,7 +18,7 @@ fn reported(home: &Home, name: &str, report: &str, code: i32) {
 }
 
 #[test]
-fn results_of_a_report_are_shown_by_every_face() {
+fn results_of_a_junit_report_are_shown_by_every_command() {
     let home = Home::new();
     reported(&home, "unit", REPORT, 1);
     let json: Value = serde_json::from_str(&home.ok(&["tests", "--json", "unit"])).unwrap();
@@ -61,7 +61,7 @@ fn cursor_of_a_failure_leads_to_its_report_in_the_output() {
 }
 
 #[test]
-fn green_run_without_tests_is_doubted_and_other_work_has_no_results() {
+fn successful_run_without_tests_raises_a_warning_and_other_work_has_no_results() {
     let home = Home::new();
     let empty = "<testsuites><testsuite name=\"s\" tests=\"0\"></testsuite></testsuites>";
     reported(&home, "empty", empty, 0);
@@ -78,7 +78,7 @@ fn green_run_without_tests_is_doubted_and_other_work_has_no_results() {
     assert_eq!(wrong.code, 2, "{wrong:?}");
 }
 
-/// The limits are generous, because the test machine can be busy. `just bench` measures the real times.
+/// The time limits are generous, because the test machine can be busy. `just bench` measures the real times.
 #[test]
 fn hundred_thousand_tests_are_listed_quickly() {
     let home = Home::new();

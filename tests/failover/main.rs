@@ -1,6 +1,6 @@
 //! Managers on a Redis server with sentinels, whose primary is killed or cut off while clients launch continuously.
 //!
-//! Three managers run: with the primary, with a replica and with a sentinel. If the network is partitioned, they are on
+//! Three managers run: on the machines of the primary, a replica and a sentinel. In a partitioned network, they are on
 //! different sides. At the end, every launch that was acknowledged to a client must exist and must have run and ended
 //! exactly once, according to the records and to the journal that the commands wrote.
 

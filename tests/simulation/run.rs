@@ -89,8 +89,8 @@ impl Drop for Shown {
     }
 }
 
-/// Lets time pass until all processes and nodes have settled. The waiting time starts again if a scheduled crash
-/// happens.
+/// Lets time pass until all processes and nodes have settled. If a scheduled crash happens, starts the waiting time
+/// again.
 async fn rest(world: &mut World, long: u64) {
     let mut quiet = 0;
     while quiet < long {

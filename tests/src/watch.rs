@@ -32,8 +32,8 @@ pub enum Fate {
     Delay(Duration),
 }
 
-/// Starts a program and intercepts its system calls. `judge` decides about each call that changes a file or a process.
-/// It also decides about calls of descendants that are programs of this workspace.
+/// Starts a program and intercepts its system calls. `judge` decides about each call that changes a file or a process,
+/// including the calls of descendants that are programs of this workspace.
 ///
 /// `judge` runs in its own thread until the last of these processes has exited.
 ///

@@ -32,7 +32,7 @@ pub struct ArtifactQuery {
 pub struct ArtifactReader {
     source: ArtifactLocation,
     size: Option<u64>,
-    /// First part of the content. It is read before the reader is returned.
+    /// First part of the content, which is read when the artifact is opened.
     first: Option<Vec<u8>>,
 }
 
@@ -76,8 +76,8 @@ impl Api {
     /// Lists the artifacts of an attempt; the default is the latest attempt.
     ///
     /// # Errors
-    /// Returns an error if the reference does not match exactly one process, there is no such attempt, or the node that
-    /// has the artifacts is unreachable.
+    /// Returns an error if the reference does not match exactly one process, the process has no such attempt, or the
+    /// node that has the artifacts is unreachable.
     pub async fn artifacts(&self, reference: &str, attempt: Option<u32>) -> Result<ArtifactsView, ApiError> {
         let id = self.engine.find(reference).await?;
         let stored = self.engine.process(id).await?;

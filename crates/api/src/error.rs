@@ -443,7 +443,7 @@ fn refused(refusal: &StoreRejection) -> ApiError {
                 }
                 Some(key) => fault.because(format!("every slot of the key {key} is taken")),
                 None if holders.is_empty() => {
-                    fault.because("other processes are ahead, or its node starts no processes now")
+                    fault.because("other processes are ahead, or the node does not start processes at the moment")
                 }
                 None => fault
                     .because("the maximum number of running processes is reached (`limits.max_parallel`)"),

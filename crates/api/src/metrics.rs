@@ -52,7 +52,7 @@ struct MetricsInner {
     doubted: Notify,
     /// True if other nodes also write to the store.
     is_shared: AtomicBool,
-    /// Maximum time between an exit and its record that does not count as late, in milliseconds.
+    /// Time limit for recording an exit, in milliseconds. An exit that is recorded after this limit counts as late.
     detection_deadline_ms: AtomicU64,
     /// Number of exits that were recorded late.
     late_detections: AtomicU64,
@@ -62,7 +62,7 @@ struct MetricsInner {
 
 /// Interval at which the live processes are reloaded from a shared store, to include the writes of other nodes.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(60);
-/// Default of the maximum time between an exit and its record, in milliseconds.
+/// Default time limit for recording an exit, in milliseconds.
 const DEFAULT_DETECTION_DEADLINE_MS: u64 = 500;
 /// Number of records that are read in one request.
 const PAGE: u32 = 256;
@@ -100,13 +100,14 @@ impl Metrics {
         drop(tokio::spawn(count(self.clone(), engine.clone())));
     }
 
-    /// Sets the maximum time between the exit of a command and its record that does not count as late.
+    /// Sets the time limit for recording the exit of a command. An exit that is recorded after this limit counts as
+    /// late.
     pub fn set_detection_deadline(&self, deadline: Duration) {
         let millis = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
         self.inner.detection_deadline_ms.store(millis, Ordering::Relaxed);
     }
 
-    /// Returns the maximum time between the exit of a command and its record that does not count as late.
+    /// Returns the time limit for recording the exit of a command.
     pub(crate) fn detection_deadline(&self) -> Duration {
         Duration::from_millis(self.inner.detection_deadline_ms.load(Ordering::Relaxed))
     }
@@ -117,7 +118,7 @@ impl Metrics {
         self.inner.late_detections.load(Ordering::Relaxed)
     }
 
-    /// Counts the time between an exit and its record, and logs a late record.
+    /// Adds the delay between an exit and its recording to the histogram. Logs a warning if the delay is too long.
     fn detected(&self, id: ProcessId, delay: Duration) {
         self.tally().detection.take(delay);
         if delay > self.detection_deadline() {

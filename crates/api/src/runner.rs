@@ -1,8 +1,8 @@
-//! Runners: they build the command of an agent from a prompt, as the configuration describes.
+//! Runners, which build the command of an agent from a prompt according to the configuration.
 //!
-//! A launch with a prompt and without a command is expanded when it is accepted. The record then contains the finished
-//! command, so that a later change of the configuration does not change what runs. No shell is involved: a placeholder
-//! is replaced inside one argument, and an argument is never split.
+//! When a manager accepts a launch that has a prompt and no command, the runner builds the command. The record contains
+//! this complete command, so a later change of the configuration does not affect the process. No shell is involved: a
+//! placeholder is replaced inside one argument, and an argument is never split.
 
 mod agent_runner;
 mod argument_template;

@@ -66,8 +66,8 @@ impl fmt::Display for TestCursor {
     }
 }
 
-/// Shortens a page until it needs at most `budget` bytes as JSON. Shortens first the texts of failures, then the other
-/// lists of the page, and last the list of tests.
+/// Shortens a page until its JSON has at most `budget` bytes. First cuts the texts of failures, then shortens the other
+/// lists of the page, and shortens the list of tests last.
 pub(crate) fn fit(view: &mut TestResultsView, budget: usize) {
     // Reserve space for the cursor, which is added later.
     let budget = budget.saturating_sub(64);
@@ -93,7 +93,7 @@ pub(crate) fn fit(view: &mut TestResultsView, budget: usize) {
         shorten(view);
     }
     let mut used = length(view);
-    // Keep the first test, so that the cursor of the next page always moves on.
+    // Keep the first test, so that the next page always starts at a later test.
     while used > budget && view.cases.len() > 1 {
         let Some(case) = view.cases.pop() else { break };
         used = used.saturating_sub(length(&case).saturating_add(1));
@@ -136,7 +136,7 @@ fn drop_details(case: &mut TestCaseView) {
     (case.trace, case.captured, case.expected, case.actual, case.cause) = (None, None, None, None, None);
 }
 
-/// Removes the middle of a long text, because its start and end are most useful.
+/// Removes the middle of a long text, because the start and the end of an error text are the most useful parts.
 fn cut(text: &mut String, max: usize) {
     if text.len() <= max {
         return;
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cursor_is_read_as_it_was_written_and_other_texts_are_refused() {
+    fn printed_cursor_can_be_parsed_and_other_texts_are_refused() {
         let cursor = TestCursor { attempt: AttemptNo(2), failed: true, from: 12_345 };
         assert_eq!(cursor.to_string(), "2-failed-12345");
         assert_eq!(TestCursor::parse(&cursor.to_string()), Some(cursor));

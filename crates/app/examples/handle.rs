@@ -45,7 +45,7 @@ async fn elsewhere(dir: &Path) -> Result<(), Box<dyn Error>> {
     );
     callbacks.listening().await;
     engine.launch(launch).await?;
-    // The callbacks run on a thread of their own until their guard is dropped.
+    // The callbacks run on a separate thread until the guard `callbacks` is dropped.
     let status = tokio::task::spawn_blocking(move || ends.recv()).await??;
     writeln!(std::io::stdout(), "it is {status}")?;
     Ok(())

@@ -1,9 +1,9 @@
 //! The binding of a store to the state directory that the processes in the store belong to.
 //!
-//! A store contains records of attempts, and only one state directory contains the files of these attempts. A manager
-//! of another state directory would mark the running attempts as interrupted. Each state directory therefore has a
-//! random id, which moves with the directory. A small file next to the store contains the id of the state directory
-//! that the store belongs to.
+//! A store contains records of attempts, and only one state directory contains the files of these attempts. If a
+//! manager of another state directory used the store, it would mark the running attempts as interrupted. Each state
+//! directory therefore has a random id, which stays the same if the directory is moved. A small file next to the store
+//! contains the id of the state directory that the store belongs to.
 
 use crate::compose::{ComposeError, IDS};
 use crate::config::StoreChoice;

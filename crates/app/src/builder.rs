@@ -93,16 +93,16 @@ impl Builder {
         Longhaul::open(self).await
     }
 
-    /// Runs a program with the added kinds of stores that executes all commands of `longhaul`: those of the client, and
-    /// those of the manager.
+    /// Runs a program with the added types of stores. The program executes all commands of `longhaul`: the commands of
+    /// the client and the commands of the manager.
     #[must_use]
     pub fn run(self) -> ExitCode {
         dispatch::run(&self.stores, Some(longhaul_cli::run))
     }
 
-    /// Runs the program `longhauld` with the added kinds of stores. It executes only the commands of the manager:
-    /// `serve`, `doctor`, `config`, `store`, `token` and `init`. The program `longhaul` in the same directory executes
-    /// all other commands.
+    /// Runs the program `longhauld` with the added types of stores. `longhauld` executes only the commands of the
+    /// manager: `serve`, `doctor`, `config`, `store`, `token` and `init`. The program `longhaul` in the same directory
+    /// executes all other commands.
     #[must_use]
     pub fn run_manager(self) -> ExitCode {
         dispatch::run(&self.stores, None)

@@ -17,8 +17,8 @@ use tokio::sync::OnceCell;
 
 /// The handle to a longhaul that is embedded in this program: an engine with its store and its processes.
 ///
-/// There is one embedded longhaul for each state directory. Clones of the handle refer to the same embedded longhaul,
-/// and so do handles from a second [`Builder::open`] or from [`at`](Self::at). The embedded longhaul runs until
+/// There is one embedded longhaul for each state directory. All handles of a state directory refer to the same embedded
+/// longhaul: clones, handles from a second [`Builder::open`], and handles from [`at`](Self::at). It runs until
 /// [`shut_down`](Self::shut_down) or until the program exits.
 #[derive(Clone, Debug)]
 pub struct Longhaul {

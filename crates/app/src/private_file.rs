@@ -39,7 +39,7 @@ pub enum PrivateError {
         /// Permission bits of the file.
         mode: u32,
     },
-    /// The file does not contain a valid token.
+    /// The private file does not contain a valid token.
     #[error("{} contains no valid token", path.display())]
     Useless {
         /// Path of the private file.
@@ -58,7 +58,7 @@ pub enum PrivateError {
     },
 }
 
-/// Metadata of a file. A change of the file changes this metadata.
+/// Metadata of a file that differs after each change of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PrivateFileStamp([u64; 5]);
 
@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(fs::metadata(top.path().join("token")).unwrap().mode() & 0o7777, 0o600);
         let stamp = state.stamp("token");
         state.write_private("token", "two\n", false).unwrap();
-        assert_eq!(state.read_private("token").unwrap().as_deref(), Some("one\n"), "who was first stays");
+        assert_eq!(state.read_private("token").unwrap().as_deref(), Some("one\n"), "the first write is kept");
         state.write_private("token", "three\n", true).unwrap();
         assert_eq!(state.read_private("token").unwrap().as_deref(), Some("three\n"));
         assert_ne!(state.stamp("token"), stamp);

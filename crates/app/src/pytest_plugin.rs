@@ -15,10 +15,11 @@ const DESCRIPTION: &str = "longhaul_pytest-1.dist-info";
 const METADATA: &str = "Metadata-Version: 2.1\nName: longhaul-pytest\nVersion: 1\n";
 const ENTRY_POINTS: &str = "[pytest11]\nlonghaul = longhaul_pytest\n";
 
-/// Writes the plugin, unless it is already there. Returns the path of its directory, or `None` if it cannot be written;
-/// test results then come from other sources.
+/// Writes the files of the plugin, unless they already exist. Returns the path of the plugin's directory. Returns
+/// `None` if the files cannot be written; test results then come from other sources.
 ///
-/// No step has a crash point: the next manager compares each file and writes it again.
+/// The function needs no crash points: after a crash, the next manager compares each file and writes it again if it
+/// differs.
 pub(crate) fn install(state: &StateDir) -> Option<String> {
     let directory = state.path().join(DIRECTORY);
     match write_all(&directory) {
@@ -41,7 +42,7 @@ fn write_all(directory: &Path) -> io::Result<()> {
         if fs::read(&path).is_ok_and(|present| present == content.as_bytes()) {
             continue;
         }
-        // Replace the file in one step, because a Python program may be reading it.
+        // Replace the file atomically, because a Python program may be reading it.
         let draft = path.with_extension("new");
         fs::write(&draft, content)?;
         fs::rename(&draft, &path)?;

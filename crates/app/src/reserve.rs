@@ -1,8 +1,8 @@
 //! Disk space that is reserved so that a new manager can start on a full disk after the old manager was killed.
 //!
-//! Commands keep running without a manager, but the user could not inspect or stop them, because the store needs some
-//! disk space to start. While there is enough free space, a file reserves a part of it. On a full disk, each start of a
-//! manager releases a part of that file.
+//! Commands keep running without a manager, but the user needs a manager to inspect or stop them. A manager cannot
+//! start without free disk space, because its store needs free space. While there is enough free space, a file reserves
+//! a part of the disk. On a full disk, each start of a manager releases a part of this reserve.
 
 use longhaul_client::{START_BYTES, StateDir};
 use rustix::fs::{FallocateFlags, Mode, OFlags, fallocate, fstat, ftruncate, openat};

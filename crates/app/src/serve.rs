@@ -71,8 +71,8 @@ const SECRET: &[&str] = &["LONGHAUL_STORE"];
 /// [`ProgramError`] if the manager cannot start or cannot shut down cleanly.
 pub fn serve(order: &ServeOptions) -> Result<(), ProgramError> {
     if order.autostarted {
-        // This call fails only if the program leads a process group. If the program leads a process group, no new
-        // session is needed.
+        // This call fails only if this program is the leader of a process group. In this case, the program needs no new
+        // session.
         let _ = rustix::process::setsid();
     }
     let state = StateDir::prepare(&order.state_dir)?;
@@ -428,8 +428,8 @@ fn runners(state: &StateDir, settings: &ManagerConfig) -> RunnerSet {
     RunnerSet::new(settings.runners.runners.iter().cloned(), settings.runners.default.clone(), host)
 }
 
-/// Returns the path of the client program: `longhaul` in the directory of this program. If that does not exist, it is this
-/// program itself.
+/// Returns the path of the client program: `longhaul` in the directory of this program. If this file does not exist,
+/// returns the path of this program.
 fn client_program() -> Option<PathBuf> {
     let own = std::env::current_exe().ok()?;
     let beside = own.with_file_name("longhaul");

@@ -204,8 +204,8 @@ impl GuardedFile {
     }
 
     fn is_lost(&self) -> bool {
-        // The recorded length is read before the file is inspected. If the file grows between these two steps, another
-        // task may record a larger length. The inspected length must not be compared with this larger length.
+        // Read the recorded length before the file is inspected. If the file grows between these two steps, another
+        // task may record a larger length, and the inspected length would then look too small.
         let before = self.length.as_ref().map(|length| (length, length.kept.load(Ordering::Acquire)));
         match rustix::fs::stat(&self.path) {
             Ok(found) if Inode::of(found) != self.place => true,

@@ -223,8 +223,8 @@ async fn waiting_in(state: &StateDir, store: &StoreChoice) -> Result<usize, Prog
     Ok(live.len() - LiveProcess::attempted(&live))
 }
 
-/// Returns the records that a store of a program-added kind has lost. Returns `None` if nothing is lost or the store
-/// cannot be opened. If the store cannot be opened, the adoption itself reports the reason.
+/// Returns the records that a store has lost, for a type of store that a program added. Returns `None` if no record is
+/// lost or if the store cannot be opened. If the store cannot be opened, the adoption itself reports the reason.
 async fn lost_of_added(
     state: &StateDir,
     store: &StoreChoice,

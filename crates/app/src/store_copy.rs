@@ -176,8 +176,8 @@ async fn copy(
             return Err(CopyError::Differs { what: "the number of records".to_owned() });
         }
         if is_shared(from) {
-            // A node can register during the copy, because no lock prevents this. If a node has registered, the opening
-            // of the store fails.
+            // Open the source again, because no lock prevents a node from registering during the copy. The opening
+            // fails if a node has registered.
             opened(from, stores, clock).await?;
         }
         Ok(counts)

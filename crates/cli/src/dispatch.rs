@@ -37,8 +37,8 @@ pub(crate) struct VerbContext {
 
 /// Executes a command line and returns the exit code.
 ///
-/// `serve`, `token`, `init`, `store`, `config` and `doctor` are refused by this function, because the program
-/// `longhauld` executes them.
+/// This function refuses `serve`, `token`, `init`, `store`, `config` and `doctor`, because the program `longhauld`
+/// executes these commands.
 #[must_use]
 pub fn run(cli: Cli, place: ManagerLocator) -> i32 {
     let Cli { global, command } = cli;
@@ -185,7 +185,7 @@ async fn live_ids(client: &Client) -> Result<BTreeSet<String>, CliError> {
     }
 }
 
-/// Runs requests in a runtime of their own.
+/// Runs requests in a new runtime until they are complete.
 fn block_on<T, E: Into<CliError>>(requests: impl Future<Output = Result<T, E>>) -> Result<T, CliError> {
     runtime()?.block_on(requests).map_err(Into::into)
 }

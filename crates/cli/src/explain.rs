@@ -89,7 +89,7 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "runner_not_found",
-        "The launch has a prompt, but no runner has the name of its agent. The error lists the runners.\nAdd your own as a table [runner.NAME] to the configuration, then restart the manager.\nSee: docs/runners.md",
+        "The launch has a prompt, but no runner has the name of its agent. The error lists the runners.\nTo add a runner, add a table [runner.NAME] to the configuration, then restart the manager.\nSee: docs/runners.md",
     ),
     (
         "runner_not_installed",
@@ -171,11 +171,11 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "artifact_not_found",
-        "The attempt has no artifact with this path. You can read only the files that matched a pattern of\nrun --artifact and were copied at the end, by their path in the list. See: longhaul artifacts ID",
+        "The attempt has no artifact with this path. Artifacts are files that matched a pattern of run --artifact and were\ncopied at the end of the attempt. The list shows their paths: longhaul artifacts ID",
     ),
     (
         "no_test_results",
-        "The attempt has no test results: it ran no test framework that longhaul knows, or no test has a result yet.\nIf the command writes a JUnit report, launch it with --report junit:PATH. Otherwise, use --report auto.",
+        "The attempt has no test results: its command ran no test framework that longhaul knows, or no test has a result yet.\nIf the command writes a JUnit report, launch the command with --report junit:PATH. Otherwise, use --report auto.",
     ),
     (
         "no_failed_tests",

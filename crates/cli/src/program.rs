@@ -15,8 +15,8 @@ const MANAGER: &str = "longhauld";
 
 /// Runs the program `longhaul` with the arguments of this program. Returns the exit code.
 ///
-/// Client commands are executed here. `serve`, `token`, `init`, `store`, `config` and `doctor` are executed by the
-/// program `longhauld` in the directory of this program, which replaces this program.
+/// This program executes client commands itself. For `serve`, `token`, `init`, `store`, `config` and `doctor`, it
+/// replaces itself by the program `longhauld` in the same directory.
 #[must_use]
 pub fn main() -> ExitCode {
     complete_if_asked(|| state_dir(None).ok().map(|state_dir| state_dir.join(SOCKET)));
@@ -43,7 +43,7 @@ fn perform(cli: Cli) -> Result<i32, CliError> {
     Ok(crate::run(cli, ManagerLocator::of(state_dir, manager)))
 }
 
-/// Replaces this program by the manager program, with the same arguments. Returns only if that fails.
+/// Replaces this program by the manager program, with the same arguments. Returns only if the replacement fails.
 fn execute_manager() -> CliError {
     let program = manager_program();
     let source = Command::new(&program).args(std::env::args_os().skip(1)).exec();

@@ -13,7 +13,8 @@ const MAX_LINES: usize = 20;
 pub(crate) struct Prompt {
     /// Text of the question.
     pub(crate) text: String,
-    /// Description of the effect of the action. The error message contains it if there is no way to ask the user.
+    /// Description of the effect of the action. The error message contains this description if there is no way to ask
+    /// the user.
     pub(crate) would: String,
     /// Objects that the action would affect, one for each line.
     pub(crate) list: Vec<String>,

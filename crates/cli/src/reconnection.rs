@@ -15,7 +15,7 @@ pub(crate) struct Reconnection {
 }
 
 impl Reconnection {
-    /// Returns the state while the connection is not lost.
+    /// Returns the initial state, in which the connection is not lost.
     pub(crate) const fn none() -> Self {
         Self { lost_since: None }
     }
@@ -30,7 +30,7 @@ impl Reconnection {
         self.lost_since = None;
     }
 
-    /// Waits for a short time before the next attempt to reconnect. Returns the failure if the time limit has passed.
+    /// Waits for a short time before the next attempt to reconnect. Returns `failure` if the time limit has passed.
     pub(crate) async fn survive<E>(&mut self, failure: E) -> Result<(), E> {
         let since = *self.lost_since.get_or_insert_with(Instant::now);
         if since.elapsed() > RECONNECT_TIMEOUT {

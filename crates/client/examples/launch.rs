@@ -1,6 +1,7 @@
-//! Launches a command with the client of longhaul, waits for its end and prints how it ended.
+//! Launches a command with the client of longhaul, waits for the end of the command and prints its ending.
 //!
-//! `cargo run -p longhaul-client --example launch -- sleep 1`; the program `longhauld` must be in `PATH`.
+//! Run the example with `cargo run -p longhaul-client --example launch -- sleep 1`. The program `longhauld` must be in
+//! `PATH`.
 
 use longhaul_client::{Client, ManagerLocator, state_dir};
 use longhaul_wire::api::{CommandRequest, EnvironmentRequest, LaunchRequest};

@@ -15,14 +15,15 @@ const START_TIMEOUT: Duration = Duration::from_secs(5);
 const STEP: Duration = Duration::from_millis(2);
 /// Maximum number of bytes from the end of a log that are read for an error message.
 const TAIL: u64 = 8 * 1024;
-/// Number of bytes that one start of a manager may need: for files of the store, the clock and a few commits.
+/// Disk space that one start of a manager may need, in bytes: for files of the store, the clock and a few commits.
 pub const START_BYTES: u64 = 128 * 1024;
 /// Number of lines of the manager's log that are shown in an error message.
 const LINES: usize = 5;
 /// Environment variables that a started manager does not inherit, because a manager belongs to no session.
 ///
 /// If the client runs inside a managed process, the manager does inherit the variables that describe this process. With
-/// these variables, the manager finds the shim of the process and announces that it is not part of the process.
+/// these variables, the manager finds the shim of the process and tells the shim that the manager is not part of the
+/// process.
 const NOT_INHERITED: &[&str] = &["LONGHAUL_SESSION", "LONGHAUL_SHIM"];
 
 /// Starts the manager of a state directory with this program, and returns as soon as its socket accepts connections.
@@ -62,8 +63,8 @@ pub fn autostart(program: &Path, state_dir: &Path) -> Result<(), StartError> {
             return Ok(());
         }
         match manager.try_wait() {
-            // The started manager exited because another manager is running. That manager may be shutting down, so the
-            // start is repeated.
+            // The started manager exited because another manager was running. The other manager may be shutting down,
+            // so try to start a manager again.
             Ok(Some(status)) if status.success() => manager = start()?,
             Ok(Some(status)) => return Err(ended(&state, status, last_lines(&log, logged, LINES))),
             Ok(None) | Err(_) => {}
@@ -78,9 +79,9 @@ pub fn autostart(program: &Path, state_dir: &Path) -> Result<(), StartError> {
     }
 }
 
-/// Returns the error for a manager that exited before it accepted a connection. The error is the problem that the
-/// manager logged. Without such a log entry, it is a full disk (on which the log cannot be written) or only the exit
-/// status.
+/// Returns the error for a manager that exited before it accepted a connection. If the manager logged a problem, the
+/// error contains this problem. Otherwise, the error is a full disk if the disk is full, because the manager could then
+/// not write its log. In all other cases, the error contains the exit status.
 fn ended(state: &StateDir, status: ExitStatus, last_lines: Vec<String>) -> StartError {
     let said =
         last_lines.iter().rev().find_map(|line| serde_json::from_str(line.get(line.find('{')?..)?).ok());
@@ -134,12 +135,12 @@ fn last_lines(path: &Path, offset: u64, limit: usize) -> Vec<String> {
 
 /// Marks all descriptors except stdin, stdout and stderr as close-on-exec.
 ///
-/// Without the mark, the manager could inherit a pipe that belongs to the caller of the client. The reader of that pipe
+/// Without this flag, the manager could inherit a pipe that belongs to the caller of the client. The reader of the pipe
 /// would then wait until the manager exits.
 fn keep_descriptors() {
     #[expect(unsafe_code, reason = "no safe interface has this call")]
-    // SAFETY: the arguments are plain numbers. With the flag CLOEXEC, the call closes no descriptor of this program. It
-    // only marks descriptors to be closed at an exec. All descriptors that Rust opens already have this mark.
+    // SAFETY: the arguments are plain numbers. With the flag CLOEXEC, the call closes no descriptor of this program.
+    // The call only marks descriptors to be closed at an exec. All descriptors that Rust opens already have this flag.
     let _ = unsafe { libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC.cast_signed()) };
 }
 
@@ -148,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn last_lines_are_those_of_the_present_start() {
+    fn last_lines_are_from_the_current_start() {
         let top = tempfile::tempdir().unwrap();
         let path = top.path().join("log");
         std::fs::write(&path, "old\none\ntwo\nthree\n").unwrap();

@@ -6,13 +6,14 @@ use longhaul_wire::api::{
     ActionReply, CancelRequest, LaunchReply, LaunchRequest, ProcessView, VersionReply, WaitReply,
 };
 
-/// Each call fails with [`ClientError`] if the manager cannot be reached or refuses the request.
+/// Calls of the manager. Each call fails with a [`ClientError`] if the manager cannot be reached or refuses the
+/// request.
 impl Client {
     /// Launches a process, or registers reported work.
     ///
     /// # Errors
-    /// [`ClientError`]. After a lost connection, it is unknown whether the process was created; a launch with a launch
-    /// key can be repeated safely.
+    /// Returns a [`ClientError`] if the request fails. If the connection was lost, the process may or may not have been
+    /// created. A launch with a launch key can be repeated safely.
     pub async fn launch(&self, request: &LaunchRequest) -> Result<LaunchReply, ClientError> {
         self.send(&RequestPath::processes(), request).await
     }
@@ -20,7 +21,7 @@ impl Client {
     /// Returns the record of a process. `reference` is an id, the start of an id, or a name.
     ///
     /// # Errors
-    /// [`ClientError`].
+    /// Returns a [`ClientError`] if the request fails.
     pub async fn process(&self, reference: &str) -> Result<ProcessView, ClientError> {
         self.fetch(&RequestPath::process(reference)).await
     }
@@ -28,7 +29,7 @@ impl Client {
     /// Waits without a time limit until a process has ended, and returns its record.
     ///
     /// # Errors
-    /// [`ClientError`].
+    /// Returns a [`ClientError`] if the request fails.
     pub async fn wait(&self, reference: &str) -> Result<ProcessView, ClientError> {
         let path = RequestPath::wait().with("id", reference).with("mode", "all");
         let reply: WaitReply = self.fetch_slowly(&path, None).await?;
@@ -40,7 +41,7 @@ impl Client {
     /// Cancels a process and its descendants.
     ///
     /// # Errors
-    /// [`ClientError`].
+    /// Returns a [`ClientError`] if the request fails.
     pub async fn cancel(&self, reference: &str, request: &CancelRequest) -> Result<ActionReply, ClientError> {
         self.send(&RequestPath::process_part(reference, "cancel"), request).await
     }
@@ -48,7 +49,7 @@ impl Client {
     /// Returns the version of the manager.
     ///
     /// # Errors
-    /// [`ClientError`].
+    /// Returns a [`ClientError`] if the request fails.
     pub async fn version(&self) -> Result<VersionReply, ClientError> {
         self.fetch(&RequestPath::version()).await
     }

@@ -30,7 +30,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// Time limit of an ordinary request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// Waiting time after which the user gets an explanation why the response is late.
+/// Waiting time after which the user is informed why the response is late.
 const SILENCE: Duration = Duration::from_secs(2);
 /// Time during which a request is repeated after a broken connection. A manager that was killed may still accept
 /// connections for a moment.
@@ -150,7 +150,8 @@ impl Client {
         Ok(EventStream::new(answer.into_body()))
     }
 
-    /// Connects to the manager's socket with this file name, which lies in the directory of the main socket.
+    /// Connects to another socket of the manager. `name` is the file name of the socket in the directory of the main
+    /// socket.
     pub async fn connect_beside(&self, name: &str) -> Result<tokio::net::UnixStream, ClientError> {
         self.connect_to(&self.socket.with_file_name(name)).await
     }
@@ -192,9 +193,9 @@ impl Client {
         Err(refusal(status, &bytes))
     }
 
-    /// Sends a GET request. Sends it again if the manager closes the connection without a response, because a manager
-    /// that was killed may still accept connections for a moment. Repeating a GET request is safe because it changes
-    /// nothing.
+    /// Sends a GET request. Sends the request again if the manager closes the connection without a response, because a
+    /// manager that was killed may still accept connections for a moment. Repeating a GET request is safe because a GET
+    /// request changes nothing.
     async fn send_get(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, ClientError> {
         let until = Instant::now() + DISCONNECT_TIMEOUT;
         loop {
@@ -214,7 +215,8 @@ impl Client {
             hyper::client::conn::http1::handshake(hyper_util::rt::TokioIo::new(stream))
                 .await
                 .map_err(broken)?;
-        // The spawned task ends when the sender and the body are dropped. Its errors are reported through these two.
+        // The spawned task ends when the sender and the body of the response are dropped. The sender and the body also
+        // report the errors of the task.
         drop(tokio::spawn(connection));
         sender.send_request(request).await.map_err(|error| {
             // A response that is not HTTP means that the program at the socket is not a manager.
@@ -226,8 +228,8 @@ impl Client {
         })
     }
 
-    /// Waits for a response until a time limit. If the manager is stopped by a signal, this is explained to the user
-    /// before the limit is reached.
+    /// Waits for a response until a time limit. If a signal has stopped the manager, informs the user before the time
+    /// limit is reached.
     async fn within<T>(
         &self,
         time_limit: Option<Duration>,

@@ -83,7 +83,7 @@ impl<V: Fn(&str) -> Option<OsString>> LookupRequest<V> {
         {
             return Ok(directory.to_owned());
         }
-        // If the working directory was removed, the search continues with the remaining sources.
+        // If the working directory was removed, ignore it and continue with the remaining sources.
         if let Some(found) = self.here.as_deref().ok().and_then(project_state) {
             return Ok(found);
         }
@@ -129,7 +129,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     #[test]
-    fn flag_wins_then_environment_then_socket_then_project_then_the_users_file() {
+    fn sources_are_flag_then_environment_then_socket_then_project_then_user_file() {
         let top = tempfile::tempdir().unwrap();
         let project = top.path().join("project");
         let deep = project.join("src/deep");
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_home_the_place_is_unknown() {
+    fn state_directory_is_unknown_without_a_home_directory() {
         let seeker = LookupRequest { flag: None, variable: |_: &str| None, here: Ok(PathBuf::from("/")) };
         assert!(matches!(seeker.seek(), Err(LookupError::NoHome)));
     }

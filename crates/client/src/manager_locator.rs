@@ -20,14 +20,14 @@ pub struct ManagerLocator {
     pub state_dir: PathBuf,
     /// Function that starts a manager if none answers. `None` if this program may not start a manager.
     pub autostart: Option<Autostart>,
-    /// Currently configured store of the manager, written in the form in which a manager reports its store. `None` if
-    /// no store is configured.
+    /// Store that the environment or the user's configuration file sets, in the form in which a manager reports its
+    /// store. `None` if no store is configured.
     pub store: Option<String>,
 }
 
 impl ManagerLocator {
-    /// Returns the location of the manager of a state directory. If no manager answers there, a client starts the
-    /// program `manager`; with `None`, a client starts no manager.
+    /// Returns the location of the manager of a state directory. If no manager answers at this location, a client
+    /// starts the program `manager`. If `manager` is `None`, the client starts no manager.
     #[must_use]
     pub fn of(state_dir: PathBuf, manager: Option<PathBuf>) -> Self {
         let served = state_dir.clone();

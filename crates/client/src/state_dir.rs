@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn directory_that_others_may_write_is_refused_and_left_alone() {
+    fn directory_that_others_may_write_is_refused_and_unchanged() {
         let top = tempfile::tempdir().unwrap();
         for mode in [0o720, 0o702, 0o777] {
             fs::set_permissions(top.path(), Permissions::from_mode(mode)).unwrap();

@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 /// File name of a project's configuration file.
 pub const PROJECT_FILE: &str = "longhaul.toml";
-/// Name of a state directory that belongs to a project.
+/// Directory name of a state directory that belongs to a project.
 pub const PROJECT_STATE: &str = ".longhaul";
 /// Configuration key of the state directory.
 const STATE: &str = "state";

@@ -37,7 +37,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
 }
 
 /// Cached responses of the routes that create a process or another resource, by idempotency key. The cache is in memory
-/// and is lost when the manager ends; permanent protection against duplicates is the task of the store.
+/// and is lost when the manager exits. The store provides the permanent protection against duplicates.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct IdempotencyCache {
     hasher: RandomState,

@@ -32,7 +32,8 @@ pub(crate) fn bare<T: JsonSchema>() -> Map<String, Value> {
     object(schema)
 }
 
-/// Returns the schema of an object with these fields of any type. Such a schema is short.
+/// Returns the schema of an object with these fields. The schema gives no types, because a short schema costs few
+/// tokens.
 pub(crate) fn of_untyped(fields: &[&str]) -> Map<String, Value> {
     let fields: Map<String, Value> = fields.iter().map(|field| ((*field).to_owned(), json!({}))).collect();
     object(json!({ "type": "object", "properties": fields }))

@@ -74,9 +74,9 @@ enum LineForm {
     Cut,
     /// The text is a part of a line that is longer than [`MAX_PIECE_LEN`].
     Piece,
-    /// Earlier states of a long line, which a redraw has overwritten. The entry has no visible text.
+    /// Earlier contents of a long line, which a redraw has overwritten. The entry has no visible text.
     Redrawn,
-    /// The line is the last line and has no line feed yet.
+    /// The line is the last line of the output and does not end with a line feed yet.
     Unfinished,
 }
 

@@ -41,13 +41,13 @@ pub struct JunitTest<'a> {
 /// Numbers of tests in a JUnit report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct JunitTotals {
-    /// All tests.
+    /// Number of all tests.
     pub tests: u64,
-    /// Failed tests.
+    /// Number of failed tests.
     pub failures: u64,
     /// Number of tests that could not run to their end.
     pub errors: u64,
-    /// Skipped tests.
+    /// Number of skipped tests.
     pub skipped: u64,
 }
 
@@ -78,7 +78,7 @@ pub fn junit_start(suite: &str, totals: JunitTotals, seconds: Option<f64>) -> St
     )
 }
 
-/// End of a report that [`junit_start`] has started.
+/// End of a report whose start [`junit_start`] returned.
 pub const JUNIT_END: &str = "</testsuite>\n</testsuites>\n";
 
 /// Returns the XML element of one test.
@@ -131,7 +131,7 @@ fn push(text: &mut String, part: std::fmt::Arguments<'_>) {
     let _ = text.write_fmt(part);
 }
 
-/// Escapes a text for an attribute or an element. Control characters that XML does not allow are replaced.
+/// Escapes a text for an attribute or an element. Replaces control characters that XML does not allow.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

@@ -13,7 +13,7 @@ const OVERLAP: usize = 4 * 1024;
 const BLOCK: usize = 8 * 1024;
 /// Maximum number of bytes that are scanned to find the last state of a redrawn context line.
 const REDRAW_LOOKBACK: usize = 256 * 1024;
-/// Maximum number of already searched bytes that are stored for the context lines before a match.
+/// Maximum number of searched bytes that are kept, so that a match can be shown with the lines before the match.
 const MAX_CONTEXT_BYTES: usize = 16 * 1024;
 
 /// Search hit: a line that matches the pattern.

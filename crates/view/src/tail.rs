@@ -69,7 +69,8 @@ fn folded(window: &Window, base: &OutputCursor, first: usize, room: usize) -> (S
 }
 
 /// Returns the end of a line that is too long to be shown completely, and the index at which the returned text starts.
-/// If equal lines were folded into one, only the last of them is shown.
+/// If equal lines were folded into one line, and the folded line does not fit, only the last of the equal lines is
+/// shown.
 fn end_of(window: &Window, line: &FoldedLine, room: usize) -> (String, usize) {
     let raw = window.slice(line.start, line.end);
     let ending = if line.text.ends_with('\n') { "\n" } else { "" };

@@ -17,9 +17,9 @@ const ERRORS: &str =
 /// Times of the runs of one kind, in milliseconds.
 #[derive(Default)]
 struct Times {
-    /// From the start of the command to its exit.
+    /// Times from the start of the command to its exit.
     command: Sample,
-    /// From the launch to the end of the process, which may be delayed by the results.
+    /// Times from the launch to the end of the process. The processing of test results may delay the end.
     whole: Sample,
 }
 

@@ -1,10 +1,10 @@
-//! Reads the output of agents. The first line names the format. The result must not depend on how the output is split
-//! into chunks, and must be short, whatever the agent prints.
+//! Reads the output of agents. The first line of the input names the format. The result must not depend on how the
+//! output is split into chunks. The result must be short even if the agent prints long texts.
 
 use super::Verdict;
 use longhaul_insight::agent_output::{AgentFacts, AgentFormat, AgentOutputReader, MAX_MESSAGE_LEN};
 
-/// Maximum length of a message or error in bytes, with the note that a part is missing.
+/// Maximum length of a message or an error in bytes, including the note that a part of the text is missing.
 const MAX_TEXT_LEN: usize = MAX_MESSAGE_LEN + 200;
 /// Maximum length of the JSON text of a message, in bytes.
 const JSON_LIMIT: usize = 1_000;

@@ -5,7 +5,7 @@ use super::Verdict;
 use longhaul_insight::progress::{ProgressLine, ProgressLines};
 use std::time::Duration;
 
-/// Longest remaining time that a line may state.
+/// Maximum remaining time that is accepted from a line.
 const MAX_ETA: Duration = Duration::from_secs(30 * 86_400);
 
 pub(super) fn take(bytes: &[u8]) -> Verdict {

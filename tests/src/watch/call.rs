@@ -169,8 +169,8 @@ fn program_of(thread: u32) -> Option<Program> {
     }
 }
 
-/// Returns true if a call of `clone3` creates a thread. The test program checks this, because the flags of the call are
-/// in memory, which the filter in the kernel cannot read.
+/// Returns true if a call of `clone3` creates a thread. The test program checks the flags of the call, because the
+/// flags are in memory and the filter in the kernel cannot read memory.
 fn is_of_a_thread(asked: &Asked) -> bool {
     let flags = memory_of(asked, asked.arguments[0], 8);
     let flags = flags.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_ne_bytes);

@@ -94,8 +94,8 @@ async fn listed(
     })
 }
 
-/// Returns the time of the latest event of any process, or of the latest change of a listed process if that is later.
-/// While the store does not respond, only the listed processes count.
+/// Returns the time of the latest event of any process or of the latest change of a listed process, whichever is later.
+/// If the store does not respond, only the changes of the listed processes count.
 async fn last_changed(engine: &Engine, listing: &Listing) -> Option<Timestamp> {
     let listed = listing.processes.iter().map(updated_at).max();
     if engine.away_since().is_some() {

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// Maximum length of a reported error message, in bytes.
 const MAX_ERROR_LEN: usize = 64 * 1024;
-/// Maximum length of the id of an agent's conversation or remote session, in bytes.
+/// Maximum length of the id of a conversation with an agent, or of a remote session, in bytes.
 const MAX_SESSION_LEN: usize = 256;
 /// Maximum estimate of the remaining time that a worker may report.
 const MAX_ETA: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -127,8 +127,8 @@ impl Api {
     }
 }
 
-/// Ends reported work. A second report of the same ending changes nothing. The engine logs it, because two reporters may
-/// be working on the same process, or one reporter repeats its report.
+/// Ends reported work. A second report of the same ending changes nothing. The engine logs the second report, because
+/// two reporters may be working on the same process by mistake.
 async fn end_report(
     engine: &Engine,
     id: ProcessId,

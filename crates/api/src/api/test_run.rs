@@ -27,15 +27,15 @@ const MAX_TOKENS: u32 = 100_000;
 const TOKEN: usize = 4;
 /// Maximum size of a page from another node, in bytes.
 const MAX_PAGE_BYTES: usize = 64 * 1024 * 1024;
-/// Maximum number of ids in each list of differences.
+/// Maximum number of test ids in each list of a comparison.
 const MAX_LISTED: usize = 1_000;
-/// Maximum number of tests of one run that are compared.
+/// Maximum number of tests that a comparison reads from one run.
 const MAX_COMPARED: usize = 1_000_000;
-/// Maximum number of failed tests that one command runs.
+/// Maximum number of failed tests that one command can run again.
 const MAX_RERUN: usize = 10_000;
 
 impl Api {
-    /// Returns a page of the test results of an attempt, also while the tests run.
+    /// Returns a page of the test results of an attempt. The tests may still be running.
     ///
     /// # Errors
     /// Returns an error if the reference does not match exactly one process, the process has no test results, the
@@ -92,7 +92,7 @@ impl Api {
         }
     }
 
-    /// Compares the test results of a process with those of `base`.
+    /// Compares the test results of a process with the test results of the process `base`.
     ///
     /// # Errors
     /// Returns the errors of [`tests`](Self::tests) for both processes.
@@ -117,8 +117,8 @@ impl Api {
         Ok(named)
     }
 
-    /// Calls `each` for the tests of the latest attempt, or only for its failed tests, but for at most `max` tests.
-    /// Returns the first page, without its tests.
+    /// Calls `each` for the tests of the latest attempt. If `failed` is true, calls `each` only for the failed tests.
+    /// Stops after the page on which the number of tests reaches `max`. Returns the first page without its tests.
     async fn each_test(
         &self,
         stored: &StoredProcess,
@@ -143,8 +143,8 @@ impl Api {
         }
     }
 
-    /// Launches only the failed tests of an ended process, with the exact command of its framework. A dry run only
-    /// returns this command.
+    /// Launches a new process that runs only the failed tests of an ended process. The command names each of these
+    /// tests in the notation of the test framework. A dry run returns the command and launches nothing.
     ///
     /// # Errors
     /// Returns the errors of [`tests`](Self::tests), and an error if no test failed or if the framework cannot run
@@ -190,14 +190,14 @@ impl Api {
     }
 }
 
-/// Results of one run, by the names of its tests.
+/// Results of the named tests of one run.
 #[derive(Debug, Default)]
 struct NamedTests {
-    /// For each test, true if it failed.
+    /// For each named test, true if the test failed.
     failed: BTreeMap<String, bool>,
-    /// True if some tests of the run have no name. A test that is not in this list may then have run.
+    /// True if some tests of the run have no name. A test that is missing in `failed` may then have run.
     has_unnamed: bool,
-    /// True if the results are incomplete. A test that is not in this list may then have failed.
+    /// True if the results are incomplete. A test that is missing in `failed` may then have failed.
     is_incomplete: bool,
 }
 
@@ -221,7 +221,7 @@ fn differences(newer: &NamedTests, older: &NamedTests) -> TestDiffView {
     }
     for (id, was_failed) in older.failed.iter().filter(|(id, _)| !newer.failed.contains_key(*id)) {
         match (newer.has_unnamed, was_failed) {
-            // All failed tests have names, so this test did not fail again.
+            // The newer run names all its failed tests. This test is not one of them, so it did not fail again.
             (true, true) => push(&mut diff.fixed, id),
             (true, false) => {}
             (false, _) => push(&mut diff.removed, id),
@@ -269,7 +269,7 @@ fn not_possible(process: &Process, results: &TestResultsView, is_complete: bool)
         ))
 }
 
-/// Returns the results in the record of a process whose result files are missing.
+/// Returns the test results in the record of a process. The caller uses them if the result files are missing.
 fn recorded(process: &Process, attempt: AttemptNo) -> Result<TestResultsView, ApiError> {
     match &process.tests {
         Some(report) if attempt == process.attempt => {
@@ -289,15 +289,15 @@ fn no_results(process: &Process) -> ApiError {
     let error = ApiError::new(404, "no_test_results", format!("{id} has no test results"));
     if process.status().is_ended() {
         return error.because("longhaul found no results of a test framework in its output").help(
-            "launch it with `--report junit:PATH` if it writes a JUnit report, or with `--report auto`",
+            "launch the command with `--report junit:PATH` if it writes a JUnit report, or with `--report auto`",
         );
     }
     if !longhaul_engine::has_tests(&process.spec) {
         return error
-            .because("it is no test run")
-            .help("launch it with `--report auto` or `--report junit:PATH` if its command runs tests");
+            .because("the process is not a test run")
+            .help("if the command runs tests, launch it with `--report auto` or `--report junit:PATH`");
     }
-    error.because("no test has a result yet").help("try again when its tests run")
+    error.because("no test has a result yet").help("try again while the tests are running")
 }
 
 fn within(what: &str, value: Option<u32>, min: u32, max: u32) -> Result<Option<u32>, ApiError> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 ///
 /// The times in the log alone decide which ends belong to one batch, no matter how late or in how many steps the log is
 /// read. The reader's clock only decides when a batch is closed. A reader that resumes after the last end of a batch
-/// gets the same later batches as other readers.
+/// gets the same later batches as all other readers.
 #[derive(Debug)]
 pub(crate) struct Batcher<T> {
     window: Duration,

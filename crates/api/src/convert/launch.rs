@@ -84,7 +84,7 @@ pub(crate) fn launch(
         children: request.children.as_deref().map_or(Ok(defaults.children), children)?,
         children_on_failure: match (request.children_on_failure.as_deref(), &request.children) {
             (Some(word), _) => Some(children(word)?),
-            // If a launch sets only `children`, this policy applies to every ending.
+            // If a launch sets only `children`, the policy applies to every ending.
             (None, Some(_)) => None,
             (None, None) => defaults.children_on_failure,
         },
@@ -403,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn policy_for_children_that_a_launch_names_is_meant_for_failures_too_unless_it_names_one_for_them() {
+    fn children_policy_of_a_launch_applies_to_failures_unless_the_launch_sets_a_policy_for_failures() {
         let defaults =
             LaunchDefaults { children_on_failure: Some(ChildrenPolicy::Cancel), ..LaunchDefaults::default() };
         let policies = |children: Option<&str>, on_failure: Option<&str>| {

@@ -273,8 +273,8 @@ fn pending(state: &State, hindrance: &BlockedBy) -> Option<PendingView> {
     Some(PendingView { why: why.to_owned(), due_at: due.map(rfc3339), last_error })
 }
 
-/// Returns the error message of a process that did not complete. A cancelled process has one only if the command
-/// reported it.
+/// Returns the error message of a process that did not complete. A cancelled process has an error message only if the
+/// command reported an error.
 fn error(process: &Process, ending: &Ending, now: Timestamp) -> Option<String> {
     match ending {
         Ending::Completed { .. } => None,

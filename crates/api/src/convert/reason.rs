@@ -82,8 +82,8 @@ pub(crate) fn of_ending(ending: &Ending) -> String {
     of_ending_with(ending, None)
 }
 
-/// Explains in one sentence how a process ended. `said` is the error that the command itself reported. It is more
-/// reliable than an error that was found in the output.
+/// Explains in one sentence how a process ended. `said` is the error that the command itself reported. A reported error
+/// is more reliable than an error that longhaul found in the output.
 fn of_ending_with(ending: &Ending, said: Option<&str>) -> String {
     match ending {
         Ending::Completed { exit: Some(exit), .. } => of_exit(exit, None),
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn error_that_the_command_reported_explains_the_end_instead_of_a_guess() {
+    fn error_that_the_command_reported_replaces_the_error_found_in_the_output() {
         let ended = |cause| {
             let mut process = running();
             process.reported.error = Some("the quota is used up".to_owned());

@@ -50,7 +50,7 @@ fn refused(why: String) -> ApiError {
     ApiError::invalid("report", why).help("use `junit:PATH`, `auto`, `detect` or `off`")
 }
 
-/// Returns the test results of a process. While the tests run, only their number is known.
+/// Returns the test results of a process. While the tests are running, the results contain only counts.
 pub(super) fn live_tests(process: &Process, live_stats: &LiveStats) -> Option<TestsView> {
     match (&process.tests, live_stats.tests) {
         (Some(report), _) => Some(tests(report)),
@@ -93,8 +93,8 @@ pub(crate) fn results_of(process: &Process, attempt: AttemptNo) -> TestResultsVi
     }
 }
 
-/// Converts the results of an attempt to a page without tests. `is_first` adds the parts that only the first page
-/// contains.
+/// Converts the results of an attempt to a page without tests. If `is_first` is true, adds the parts that only the
+/// first page contains.
 pub(crate) fn results_page(
     process: &Process,
     results: &TestResults,
@@ -204,7 +204,7 @@ pub(crate) fn listed_test(key: AttemptKey, test: &ListedTest, is_brief: bool) ->
     view
 }
 
-/// Returns the cursor of the place in the output that reports a failure.
+/// Returns a cursor for the position in the output at which a failure is reported.
 fn output_cursor(key: AttemptKey, offset: Option<u64>) -> Option<String> {
     let start = OutputCursor::new(key.id, key.attempt, StreamSelection::Both);
     offset.map(|offset| start.at(offset).to_string())

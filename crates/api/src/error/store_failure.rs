@@ -41,6 +41,6 @@ pub(super) fn unstored(error: &StoreError) -> ApiError {
     }
 }
 
-/// Advice for the case that the store does not work.
+/// Advice for the user if the store does not work.
 const DOCTOR_HELP: &str =
     "`longhaul doctor` shows what is wrong with the store and what to do; then try again";

@@ -2,7 +2,7 @@
 
 use longhaul_wire::event::Envelope;
 
-/// Selects events by the type, project and status of their process. An empty list selects all.
+/// Selects events by the type, project and status of their process. An empty list selects all values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProcessScope {
     /// Process types, such as `test_suite`.

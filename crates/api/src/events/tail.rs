@@ -30,15 +30,15 @@ pub(crate) async fn tail(engine: &Engine, key: AttemptKey) -> Option<String> {
     Some(shown(bytes)).filter(|text| !text.is_empty())
 }
 
-/// Removes the first line, because its start may be missing. If no other line contains text, the end of the first line
-/// is kept.
+/// Removes the first line, because its start may be missing. If no other line contains text, keeps the part of the
+/// first line that exists.
 fn without_cut_line(bytes: &[u8]) -> &[u8] {
     let feed = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
     let rest = bytes.get(feed + 1..).unwrap_or_default();
     if !rest.trim_ascii().is_empty() {
         return rest;
     }
-    // Remove the rest of a character whose first bytes are missing.
+    // Remove the last bytes of a character whose first bytes are missing.
     let start = bytes.iter().take(3).position(|byte| byte & 0xc0 != 0x80).unwrap_or(0);
     bytes.get(start..).unwrap_or_default()
 }
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn line_that_has_lost_its_start_is_shown_only_if_there_is_no_other() {
+    fn line_without_its_start_is_shown_only_if_there_is_no_other_line() {
         assert_eq!(without_cut_line(b"cut\nwhole\n"), b"whole\n");
         assert_eq!(without_cut_line(b"cut\n\n \n"), b"cut\n\n \n");
         assert_eq!(without_cut_line(b"cut"), b"cut");

@@ -73,9 +73,9 @@ impl StoreDecorator for InstrumentedStore {
         let next = change.next.clone();
         let revision = self.timed(StoreWrite::Commit, self.inner.commit(change)).await?;
         let before = self.metrics.roll().take(&next, revision);
-        // The delay is not measured in three cases. A process that waited for its children reported its exit earlier. A
-        // process whose previous record is unknown may have exited while no manager was running. Leftovers are stopped
-        // before the exit is recorded.
+        // The delay is not measured in three cases. If a process waited for its children, its exit was recorded
+        // earlier. If the previous record of a process is unknown, the process may have exited while no manager was
+        // running. If an attempt had leftovers, they were stopped before the exit was recorded.
         if let Some(exited_at) = exited_at
             && before == Some(SlotState::Holding)
         {

@@ -13,7 +13,7 @@ pub(crate) struct Unreachable {
     cure: PeerErrorRemedy,
 }
 
-/// Action by which the user makes a node reachable.
+/// Action with which the user can make a node reachable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PeerErrorRemedy {
     /// Wait until the node is running again.
@@ -58,7 +58,8 @@ impl Unreachable {
         self.stored_there("output", "is", id)
     }
 
-    /// Converts the error to a reply for a client that requested artifacts which only the unreachable node has.
+    /// Converts the error to a reply for a client that requested artifacts. Only the unreachable node has the
+    /// artifacts.
     pub(crate) fn artifacts(self, id: ProcessId) -> ApiError {
         self.stored_there("artifacts", "are", id)
     }

@@ -25,7 +25,7 @@ pub struct RunnerSettings {
     pub name: String,
     /// Program and arguments of the agent; empty for a remote session.
     pub command: Vec<String>,
-    /// Rules for concurrency keys: `PATTERN=KEY`.
+    /// Rules that assign a concurrency key to models: `PATTERN=KEY`.
     pub key: Vec<String>,
     /// Environment variables of the agent.
     pub environment: Vec<(String, String)>,
@@ -46,15 +46,15 @@ pub struct RunnerSettings {
 pub struct RemoteSettings {
     /// Command that creates the session.
     pub start: Vec<String>,
-    /// Pattern with one group, which is the id of the session in the output of `start`.
+    /// Pattern that is searched in the output of `start`. Its only group matches the id of the session.
     pub session_id: String,
     /// Command that prints the state of the session.
     pub poll: Vec<String>,
     /// Time between two polls.
     pub poll_interval: Duration,
-    /// Rules for states: `PATTERN=STATE`.
+    /// Rules that derive the state of the session from the output of `poll`: `PATTERN=STATE`.
     pub states: Vec<String>,
-    /// Command that cancels the session; empty if there is none.
+    /// Command that cancels the session; empty if the session cannot be cancelled.
     pub cancel: Vec<String>,
 }
 
@@ -86,7 +86,8 @@ pub(super) enum RunnerWork {
 impl AgentRunner {
     /// Checks the settings of a runner.
     ///
-    /// # Errors Returns a [`RunnerError`] that names the invalid key.
+    /// # Errors
+    /// Returns a [`RunnerError`] that names the invalid key.
     pub fn new(settings: RunnerSettings) -> Result<Self, RunnerError> {
         let RunnerSettings { name, command, key, environment, output, idle_after, kind, on_complete, remote } =
             settings;
@@ -218,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_cannot_work_are_refused_with_the_name_of_their_key() {
+    fn invalid_settings_are_refused_with_the_name_of_their_key() {
         let field = |made: Result<AgentRunner, RunnerError>| made.map_err(|error| error.field()).err();
         assert_eq!(field(AgentRunner::new(local())), None);
         assert_eq!(field(with_remote(|_| {})), None);
@@ -255,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn first_rule_that_covers_the_model_gives_the_key() {
+    fn first_rule_that_covers_the_model_determines_the_key() {
         let key = words(&["claude-opus*=opus", "*=rest"]);
         let runner = AgentRunner::new(RunnerSettings { key, ..local() }).unwrap();
         let key_of = |model| runner.key_of(model).map(ToString::to_string);

@@ -63,8 +63,8 @@ impl<'a> PlaceholderValues<'a> {
 }
 
 impl CommandTemplate {
-    /// Parses the words of a command. `field` is the name of the configuration key. `known` contains the placeholders
-    /// that have a value in this key.
+    /// Parses the words of a command. `field` is the name of the configuration key that contains the command. `known`
+    /// lists the placeholders that the command may contain.
     pub(super) fn parse(
         field: &'static str,
         words: &[String],
@@ -93,8 +93,8 @@ impl CommandTemplate {
         self.0.iter().map_while(word).collect()
     }
 
-    /// Replaces the placeholders. If the value of a placeholder is absent, its argument is left out, together with the
-    /// flag in front of the argument.
+    /// Replaces the placeholders. If the value of a placeholder is absent, the argument with this placeholder is left
+    /// out, together with the flag in front of the argument.
     pub(super) fn expand(&self, values: &PlaceholderValues<'_>) -> Vec<String> {
         let mut words: Vec<String> = Vec::with_capacity(self.0.len());
         let mut before: Option<&ArgumentTemplate> = None;
@@ -147,8 +147,8 @@ impl ArgumentTemplate {
         self.0.contains(&ArgumentPart::Value(placeholder))
     }
 
-    /// Returns the argument with the values of its placeholders. If a value is absent, returns `None`. However, an
-    /// absent value becomes an empty text if the argument also contains the prompt.
+    /// Returns the argument with the values of its placeholders. Returns `None` if a value is absent. An argument that
+    /// contains the prompt is always returned, and an absent value is then replaced by an empty text.
     fn expand(&self, values: &PlaceholderValues<'_>) -> Option<String> {
         let keeps = self.uses(Placeholder::Prompt);
         let mut word = String::new();
@@ -165,7 +165,7 @@ impl ArgumentTemplate {
         Some(word)
     }
 
-    /// Returns the argument if it is neither a flag nor contains a placeholder.
+    /// Returns the argument if the argument is not a flag and contains no placeholder.
     fn fixed_word(&self) -> Option<&str> {
         match self.0.as_slice() {
             [ArgumentPart::Text(text)] if !text.starts_with('-') => Some(text),
@@ -189,13 +189,13 @@ impl ArgumentTemplate {
     }
 }
 
-/// Splits a text such as `{{name}}…` into the name and the rest.
+/// Splits a text such as `{{name}}…` into the name and the text after the braces.
 fn escaped(text: &str) -> Option<(&str, &str)> {
     let (name, rest) = placeholder(text.strip_prefix('{')?)?;
     Some((name, rest.strip_prefix('}')?))
 }
 
-/// Splits a text such as `{name}…` into the name and the rest.
+/// Splits a text such as `{name}…` into the name and the text after the braces.
 fn placeholder(text: &str) -> Option<(&str, &str)> {
     let (name, rest) = text.strip_prefix('{')?.split_once('}')?;
     let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_prompt_stays_one_argument_and_an_absent_model_takes_its_flag_with_it() {
+    fn hostile_prompt_stays_one_argument_and_the_flag_of_an_absent_model_is_removed() {
         let words = ["claude", "-p", "{prompt}", "--model", "{model}"];
         let hostile = "fix \"x\"; $(rm -rf /)\nline 2 {model} {{cwd}}";
         assert_eq!(expand(&words, hostile, Some("opus")), ["claude", "-p", hostile, "--model", "opus"]);
@@ -260,7 +260,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn prompt_is_one_argument_whatever_it_contains(prompt in any::<String>(), model in any::<Option<String>>()) {
+        fn every_prompt_is_a_single_argument(prompt in any::<String>(), model in any::<Option<String>>()) {
             let words = expand(&["agent", "--json", "--model={model}", "--", "{prompt}"], &prompt, model.as_deref());
             prop_assert_eq!(words.len(), if model.is_some() { 5 } else { 4 });
             prop_assert_eq!(words.last(), Some(&prompt));

@@ -1,15 +1,16 @@
 //! Recognizes a launch whose command creates a remote session.
 //!
-//! Such a command ends as soon as the session exists. The process would then be completed while the session continues.
+//! A command that creates a remote session exits as soon as the session exists. Without a runner, the process would be
+//! completed although the session continues.
 
 use super::agent_runner::{AgentRunner, RunnerWork};
 use super::runner_set::RunnerSet;
 use longhaul_wire::api::LaunchRequest;
 use std::path::Path;
 
-/// Returns the runner of the remote session that the command of a launch creates: the process type of the launch is that
-/// of the runner and ends with `_session`, and the command starts like the command `start` of the runner, for example
-/// with `jules session create`.
+/// Returns the runner for the remote session that the command of a launch creates. The launch must meet two conditions:
+/// its process type ends with `_session` and is the process type of the runner, and its command starts with the same
+/// words as the command `start` of the runner, for example with `jules session create`.
 pub(super) fn runner_of<'a>(set: &'a RunnerSet, request: &LaunchRequest) -> Option<&'a AgentRunner> {
     let kind = request.kind.as_deref().filter(|kind| kind.ends_with("_session"))?;
     let command = request.command.as_ref().filter(|command| !command.program.is_empty())?;
@@ -26,14 +27,14 @@ pub(super) fn runner_of<'a>(set: &'a RunnerSet, request: &LaunchRequest) -> Opti
     })
 }
 
-/// Returns the program that a command executes: for a command line of a shell, its first word.
+/// Returns the program that a command executes. For a command such as `sh -c LINE`, returns the first word of `LINE`.
 pub(super) fn program_of(start: &[String]) -> &str {
     let words: Vec<&str> = start.iter().map(String::as_str).collect();
     line_of(&words).first().copied().unwrap_or_default()
 }
 
-/// Returns the words of a command. The words of a command line such as `sh -c LINE` are those of the line. Quotes do not
-/// matter, because the words of a subcommand need none.
+/// Returns the words of a command. For a command such as `sh -c LINE`, returns the words of `LINE`. Quotes in `LINE`
+/// are not interpreted, because a program name and its subcommands need no quotes.
 fn line_of<'a>(words: &[&'a str]) -> Vec<&'a str> {
     match words {
         [shell, "-c", line] if matches!(name_of(shell), "sh" | "bash" | "dash" | "zsh") => {

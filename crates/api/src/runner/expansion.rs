@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// Maximum length of a prompt in a command, in bytes. The operating system accepts at most 128 KiB in one argument.
 const MAX_PROMPT_LEN: usize = 120 * 1024;
-/// Time between the stop signal and SIGKILL for a remote session, so that its cancellation has time.
+/// Time between the stop signal and SIGKILL for a remote session. The time is long enough to cancel the session.
 const REMOTE_GRACE: Duration = Duration::from_secs(30);
 
 /// Configuration key of the command of a local agent.
@@ -41,10 +41,10 @@ pub(crate) struct ExpandedRunner {
     pub(crate) stays_here: bool,
 }
 
-/// Builds the command of a launch that has a prompt and no command. If a launch contains the command that creates a
-/// remote session, its runner follows the session. Returns other launches unchanged.
+/// Builds the command of a launch that has a prompt and no command. If the command of a launch creates a remote
+/// session, replaces it by a command that also follows the session. Returns all other launches unchanged.
 pub(crate) fn expand(set: &RunnerSet, mut request: LaunchRequest) -> Result<ExpandedLaunch, ApiError> {
-    // An empty model is no model. It must not become an empty argument.
+    // Treat an empty model as absent, because an empty model would become an empty argument.
     request.model = request.model.take().filter(|model| !model.trim().is_empty());
     if let Some(runner) = created_session::runner_of(set, &request) {
         return follow(runner, request, &set.host);
@@ -76,7 +76,7 @@ pub(crate) fn expand(set: &RunnerSet, mut request: LaunchRequest) -> Result<Expa
     Ok(finished(runner, request, command, built))
 }
 
-/// Replaces the command that creates a remote session by the command that also follows the session.
+/// Replaces the command that creates a remote session by a command that also follows the session.
 fn follow(
     runner: &AgentRunner,
     mut request: LaunchRequest,
@@ -91,7 +91,7 @@ fn follow(
     Ok(finished(runner, request, command, built))
 }
 
-/// Returns a launch with the command of a runner.
+/// Returns the launch with the command that a runner built, and with the defaults of the runner.
 fn finished(
     runner: &AgentRunner,
     mut request: LaunchRequest,
@@ -173,7 +173,7 @@ fn remote(
                 cancel: cancel.clone(),
             });
             let words = planned(&plan, runner, host)?;
-            // The output needs no reader, because the command reports its result itself.
+            // longhaul does not search the output for a result, because the command reports its result itself.
             let output = AgentOutputFormat::Unread;
             Ok(BuiltCommand { words, program, program_key: START, output, stays_here: true })
         }
@@ -188,13 +188,13 @@ fn planned(plan: &RunnerPlan, runner: &AgentRunner, host: &RunnerHost) -> Result
             "unsupported",
             format!("the runner {} cannot be used here", runner.name),
         )
-        .because("it needs the program longhaul, and this engine is embedded in another program"));
+        .because("the runner needs the program longhaul, but this engine is embedded in another program"));
     };
     let words = [program, "--state-dir", &host.state_dir, "--no-autostart", "runner", &plan.to_text()];
     Ok(words.map(ToOwned::to_owned).to_vec())
 }
 
-/// Adds the directory and the environment that the command of a runner needs to a command request.
+/// Adds to a command request the directory and the environment that the command of a runner needs.
 fn complete(command: &mut CommandRequest, runner: &AgentRunner, host: &RunnerHost) -> Result<(), ApiError> {
     if command.directory.is_empty() {
         command.directory = host.home.clone().ok_or_else(|| {
@@ -205,8 +205,8 @@ fn complete(command: &mut CommandRequest, runner: &AgentRunner, host: &RunnerHos
     for (name, value) in &runner.environment {
         environment.declared.entry(name.clone()).or_insert_with(|| value.clone());
     }
-    // If the caller sent no environment, set these variables. The agent could otherwise find neither its programs nor
-    // its settings.
+    // If the caller sent no environment, set `PATH` and `HOME`. Without these variables, the agent would find neither
+    // its programs nor its settings.
     if environment.captured.is_none() {
         let home = host.home.as_ref().map(|home| ("HOME", home));
         for (name, value) in

@@ -58,7 +58,7 @@ mod tests {
     use longhaul_domain::{AgentOutputFormat, EnvironmentSpec, RunnerChoice};
 
     #[test]
-    fn program_is_searched_where_the_command_would_search_it() {
+    fn program_is_searched_in_the_path_of_the_command() {
         let top = tempfile::tempdir().unwrap();
         let bin = top.path().join("bin");
         std::fs::create_dir(&bin).unwrap();

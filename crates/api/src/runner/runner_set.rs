@@ -54,7 +54,9 @@ impl RunnerSet {
 
     /// Returns the runner for a launch.
     ///
-    /// # Errors Returns an error that lists all runners if the agent of the launch is not one of them.
+    /// # Errors
+    /// Returns an error that lists all runners if the launch names no agent and there is no default, or if no runner
+    /// has the name of the agent.
     pub(super) fn runner_for(&self, agent: Option<&str>) -> Result<&AgentRunner, ApiError> {
         let names = self.names().collect::<Vec<_>>().join(", ");
         let names = if names.is_empty() { "none".to_owned() } else { names };

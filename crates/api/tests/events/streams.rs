@@ -43,7 +43,7 @@ async fn the_event_of_a_failure_contains_all_known_facts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn output_of_one_huge_line_is_its_end() {
+async fn event_of_one_huge_output_line_contains_the_end_of_the_line() {
     let world = World::new().await;
     let id = world.run(&format!("says {}end", "x".repeat(100_000))).await;
     world.end(&id).await;

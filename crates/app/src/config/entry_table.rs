@@ -24,7 +24,7 @@ pub(super) struct EntryTable {
     pub(super) name: &'static str,
     /// Description of the table for the user.
     pub(super) meaning: &'static str,
-    /// Word that stands for the name of an entry in the documentation.
+    /// Placeholder for the name of an entry in the documentation, such as `NAME`.
     pub(super) placeholder: &'static str,
     /// Names of the entries, as a regular expression.
     pub(super) pattern: &'static str,
@@ -47,7 +47,7 @@ pub(super) struct EntryField {
     pub(super) meaning: &'static str,
 }
 
-/// The values of one entry, such as those of one webhook. An entry has at least one value.
+/// Values of one entry, for example of one webhook. An entry has at least one value.
 #[derive(Debug)]
 pub(super) struct EntryValues<'a> {
     table: &'static EntryTable,
@@ -115,17 +115,17 @@ impl<'a> EntryValues<'a> {
         self.get(field)?.text()
     }
 
-    /// Returns a list, which is empty if the entry does not set the key.
+    /// Returns the items of a list. Returns no items if the entry does not set the key.
     pub(super) fn list(&self, field: &str) -> &'a [String] {
         self.get(field).map_or(&[], ConfigEntry::list)
     }
 
-    /// Returns a duration. Returns `None` for `never`, and if the entry does not set the key.
+    /// Returns a duration. Returns `None` if the value is `never` or if the entry does not set the key.
     pub(super) fn span(&self, field: &str) -> Option<Duration> {
         self.get(field)?.span()
     }
 
-    /// Drops all values that `is_kept` does not accept.
+    /// Removes all values for which `is_kept` returns false.
     pub(super) fn retain(&mut self, is_kept: impl Fn(&str, &ConfigEntry) -> bool) {
         self.values.retain(|field, value| is_kept(field, value));
     }

@@ -5,13 +5,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Maximum size of the file in bytes.
+/// Maximum size of the file with the rules, in bytes.
 const MAX_RULES_LEN: u64 = 1024 * 1024;
 
 /// The rules that the configuration key `failure.rules` names.
 ///
-/// A manager does not need these rules for running processes. If the file cannot be used, the manager therefore starts
-/// with the built-in rules and reports the fault.
+/// A manager can run processes without these rules. If the file with the rules cannot be used, the manager therefore
+/// starts with the built-in rules and reports the fault.
 #[derive(Clone, Debug, Default)]
 pub enum FailureRules {
     /// The key names no file, so only the built-in rules apply.
@@ -33,7 +33,7 @@ pub struct RulesFault {
 }
 
 impl FailureRules {
-    /// Reads the rules from a file. No path means that only the built-in rules apply.
+    /// Reads the rules from a file. If `path` is `None`, only the built-in rules apply.
     pub(super) fn read(path: Option<PathBuf>) -> Self {
         let Some(path) = path else { return Self::BuiltIn };
         match read(&path) {
@@ -51,7 +51,8 @@ impl FailureRules {
         }
     }
 
-    /// Returns the reason why the file cannot be used. Returns `None` if it can be used, or if no file is named.
+    /// Returns the reason why the file cannot be used. Returns `None` if the file can be used, or if the key names no
+    /// file.
     #[must_use]
     pub const fn fault(&self) -> Option<&RulesFault> {
         match self {
@@ -74,7 +75,7 @@ impl fmt::Display for RulesFault {
 }
 
 fn read(path: &Path) -> Result<RuleSet, String> {
-    // A device or a pipe could have no end.
+    // Accept only a regular file, because reading a device or a pipe might never end.
     let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
     if !metadata.is_file() || metadata.len() > MAX_RULES_LEN {
         return Err("the file is not a regular file of at most 1 MiB".to_owned());

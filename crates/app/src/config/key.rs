@@ -50,11 +50,11 @@ pub(crate) const SLOTS_KIND: ValueKind = ValueKind::Count(MAX_COUNT);
 /// Description of the keys in the table [`SLOTS`].
 pub(crate) const SLOTS_MEANING: &str = "slots of a concurrency key, or of all keys with this prefix (`opus*`); 0 means no limit, the longest pattern wins";
 
-/// Table that sets resource limits for commands. It contains one table for each level of the process tree. A limit applies
-/// if the launch does not set a limit for this resource. The value 0 means no limit.
+/// Table that sets resource limits for commands. It contains one table for each level of the process tree. A limit
+/// applies if the launch does not set a limit for this resource. The value 0 means no limit.
 pub(super) static LEVELS: EntryTable = EntryTable {
     name: "limits.level",
-    meaning: "resource limits of a command by its level, unless its launch sets them",
+    meaning: "resource limits of commands, for each level of the process tree; limits of the launch take precedence",
     placeholder: "N",
     pattern: "^[0-9]+$",
     canonical: |level| {
@@ -158,7 +158,7 @@ pub const KEYS: &[ConfigKey] = &[
         "detection.deadline",
         ValueKind::Span(MIN_DEADLINE),
         Some("500ms"),
-        "maximum time between the exit of a command and its record; a longer time is reported as late",
+        "time limit for recording the exit of a command; an exit that is recorded later is reported as late",
     ),
     own(
         "failure.rules",
@@ -188,7 +188,7 @@ pub const KEYS: &[ConfigKey] = &[
         "hooks.statuses",
         ValueKind::List,
         Some(""),
-        "statuses of the process after which on_start, on_end and on_failure are called, such as timeout; default: all",
+        "process statuses for which on_start, on_end and on_failure are called, such as timeout; default: all",
     ),
     own("hooks.timeout", ValueKind::Span(SECOND), Some("30s"), "time limit of a hook"),
     own(

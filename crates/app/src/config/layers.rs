@@ -32,7 +32,7 @@ pub struct ConfigEntry {
 }
 
 impl ConfigEntry {
-    /// Returns the value of a number or a size, and 0 for any other value.
+    /// Returns the value if it is a number or a size. Returns 0 for any other value.
     pub(super) fn number(&self) -> u64 {
         match self.value {
             ConfigValue::Count(number) | ConfigValue::Size(number) => number,
@@ -45,31 +45,31 @@ impl ConfigEntry {
         }
     }
 
-    /// Returns a text, and `None` for any other value.
+    /// Returns the value if it is a text. Returns `None` for any other value.
     pub(super) fn text(&self) -> Option<&str> {
         let ConfigValue::Text(text) = &self.value else { return None };
         Some(text)
     }
 
-    /// Returns a duration, and `None` for any other value.
+    /// Returns the value if it is a duration. Returns `None` for any other value.
     pub(super) fn span(&self) -> Option<Duration> {
         let ConfigValue::Span(span) = self.value else { return None };
         Some(span)
     }
 
-    /// Returns the items of a list, and no items for any other value.
+    /// Returns the items if the value is a list. Returns no items for any other value.
     pub(super) fn list(&self) -> &[String] {
         let ConfigValue::List(texts) = &self.value else { return &[] };
         texts
     }
 
-    /// Returns the commands of a list of commands, and no commands for any other value.
+    /// Returns the commands if the value is a list of commands. Returns no commands for any other value.
     pub(super) fn commands(&self) -> &[Vec<String>] {
         let ConfigValue::Commands(commands) = &self.value else { return &[] };
         commands
     }
 
-    /// Returns the error for an invalid text in this value.
+    /// Returns the error for an invalid text in the value of a key.
     pub(super) fn invalid(&self, key: &str, text: &str, why: String, help: &str) -> ConfigError {
         ConfigError::BadValue {
             key: key.to_owned(),

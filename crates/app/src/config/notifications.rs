@@ -18,7 +18,7 @@ use std::time::Duration;
 /// Table of webhooks. It contains one table for each webhook.
 pub(super) static WEBHOOKS: EntryTable = EntryTable {
     name: "webhook",
-    meaning: "webhooks, each with its name",
+    meaning: "webhooks; one table for each webhook",
     placeholder: "NAME",
     pattern: NAME_PATTERN,
     canonical: |name| Some(name.to_owned()),
@@ -221,8 +221,8 @@ fn hooks(
     Ok(hooks)
 }
 
-/// Reads the lists that select processes. `list_of` returns the key and the setting of a list. A list with a value that
-/// no process can have is an error, because the filter would match nothing.
+/// Reads the lists of types, projects and statuses that select processes. `list_of` returns the key and the setting of
+/// a list. A value that no process can have is an error, because a filter with this value would match no process.
 fn scope<'a>(
     list_of: impl Fn(&'static str) -> (String, Option<&'a ConfigEntry>),
 ) -> Result<ProcessScope, ConfigError> {
@@ -233,7 +233,7 @@ fn scope<'a>(
     })
 }
 
-/// Returns the checked values of a list in their printed form.
+/// Checks the values of a list and returns the canonical form of each value.
 fn checked<T>((key, setting): (String, Option<&ConfigEntry>), help: &str) -> Result<Vec<String>, ConfigError>
 where
     T: FromStr + ToString,

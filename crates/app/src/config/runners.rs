@@ -16,7 +16,7 @@ use std::time::Duration;
 /// Table of runners. It contains one table for each runner.
 pub(super) static RUNNERS: EntryTable = EntryTable {
     name: "runner",
-    meaning: "runners, each with its name",
+    meaning: "runners; one table for each runner",
     placeholder: "NAME",
     pattern: NAME_PATTERN,
     canonical: |name| Some(name.to_owned()),
@@ -46,12 +46,12 @@ pub(super) static RUNNERS: EntryTable = EntryTable {
         EntryField::new(
             "key",
             ValueKind::List,
-            "concurrency keys of models: PATTERN=KEY; default: the model",
+            "concurrency key of each model: PATTERN=KEY; default: the name of the model",
         ),
         EntryField::new(
             "on_complete",
             ValueKind::Commands,
-            "command, or list of commands, that runs after the agent has succeeded; for a remote session, the output of the last one is the result",
+            "command, or list of commands, that runs after the agent has succeeded; for a remote session, the output of the last command is the result",
         ),
         EntryField::new(
             "output",

@@ -49,7 +49,7 @@ pub struct ManagerConfig {
     pub on_session_end: SessionPolicy,
     /// Default time from the end of a session until its processes are cancelled, with the session policy `grace`.
     pub session_grace: Duration,
-    /// Maximum time between the exit of a command and its record that does not count as late.
+    /// Time limit for recording the exit of a command. An exit that is recorded after this limit counts as late.
     pub detection_deadline: Duration,
     /// Default times without output after which a process is reported as idle or stalled.
     pub silence: SilencePolicy,
@@ -321,7 +321,8 @@ pub(super) fn text<'a>(layers: &'a Layers, key: &'static ConfigKey) -> Option<&'
     layers.setting(key)?.text()
 }
 
-/// Returns the path that a key names, relative to the state directory. Returns `None` if the key is not set or empty.
+/// Returns the path that a key contains. Relative paths start at the state directory. Returns `None` if the key is not
+/// set or empty.
 pub(super) fn path(layers: &Layers, state_dir: &Path, key: &'static ConfigKey) -> Option<PathBuf> {
     text(layers, key).filter(|path| !path.is_empty()).map(|path| state_dir.join(path))
 }
@@ -334,8 +335,8 @@ pub(super) fn span(layers: &Layers, key: &'static ConfigKey) -> Duration {
     span_or_never(layers, key).unwrap_or_default()
 }
 
-/// Returns the environment variables that a list sets. A variable without a value is copied from the manager, or left out
-/// if the manager does not have it.
+/// Returns the environment variables that a list names. An entry `NAME=VALUE` sets the variable. For an entry `NAME`,
+/// the value is copied from the environment of the manager; if the manager does not have the variable, it is left out.
 pub(super) fn variables(
     declared: &[String],
     variable: &impl Fn(&str) -> Option<String>,
@@ -526,7 +527,7 @@ mod tests {
     }
 
     #[test]
-    fn children_of_a_failed_process_have_the_policy_of_the_others_unless_it_is_set() {
+    fn children_of_a_failed_process_have_a_separate_policy_only_if_it_is_configured() {
         assert_eq!(from_file("").unwrap().children_on_failure, None);
         assert_eq!(from_file("children.on_failure = \"same\"\n").unwrap().children_on_failure, None);
         let set = from_file("children.on_failure = \"cancel\"\n").unwrap();

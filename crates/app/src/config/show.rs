@@ -76,7 +76,7 @@ pub fn schema() -> serde_json::Value {
     schema
 }
 
-/// Returns the schema of a table, and adds it if it does not exist yet. An empty name stands for the whole
+/// Returns the schema of a table. Creates the schema if it does not exist yet. An empty name stands for the whole
 /// configuration. Always returns `Some`, because all tables have properties.
 fn table_of<'a>(
     mut schema: &'a mut serde_json::Value,

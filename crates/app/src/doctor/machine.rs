@@ -45,7 +45,7 @@ pub(super) fn configuration(sources: &ConfigSources, error: Option<&ConfigError>
     }
 }
 
-/// Returns the check result for a file of failure rules that cannot be used.
+/// Returns the result of the check if the file with the failure rules cannot be used.
 pub(super) fn failure_rules(fault: &RulesFault) -> DoctorCheck {
     DoctorCheck::problem("failure_rules", fault.to_string())
         .because("longhaul searches the output of failed commands only with the built-in rules")

@@ -10,8 +10,8 @@ const NAME: &str = "records";
 /// Maximum number of processes that a check result lists by name.
 const MAX_NAMED: usize = 10;
 
-/// Asks the manager for the number of records, for the damaged records, and for the number of exits that it recorded
-/// late. Returns no checks if no manager responds.
+/// Asks the manager for three facts: the number of records, the damaged records, and the number of exits that were
+/// recorded late. Returns no checks if no manager responds.
 pub(super) fn records(place: &ManagerLocator) -> Vec<DoctorCheck> {
     match manager_stats(place) {
         Ok(Some(stats)) => vec![counted(&stats), detection(&stats)],
@@ -29,9 +29,9 @@ fn detection(stats: &StatsView) -> DoctorCheck {
     let check = if unrecorded > 0 {
         DoctorCheck::warning(
             NAME,
-            format!("{unrecorded} exits are not recorded yet, although detection.deadline has passed"),
+            format!("exits that are not recorded yet although detection.deadline has passed: {unrecorded}"),
         )
-        .because("the store does not accept them; clients see the processes as live or their end as not recorded")
+        .because("the store does not accept the records; clients still see these processes as live, or see an end that is not recorded yet")
         .so("free disk space, or make the store reachable; the log of the manager names the errors of the store")
     } else if late == 0 {
         DoctorCheck::ok(NAME, "each exit was recorded within detection.deadline")
@@ -39,7 +39,7 @@ fn detection(stats: &StatsView) -> DoctorCheck {
         DoctorCheck::warning(
             NAME,
             format!(
-                "since the manager started, {late} exits were recorded later than detection.deadline allows"
+                "exits since the start of the manager that were recorded later than detection.deadline: {late}"
             ),
         )
         .because("the store or the machine is slow; clients learned of these exits late")
@@ -184,7 +184,7 @@ mod tests {
         let stats = StatsView { unrecorded_exits: 1, ..StatsView::default() };
         let report = DoctorReport::of(vec![detection(&stats)]);
         assert_eq!(report.health(), CheckResult::Warning);
-        assert!(report.text().contains("1 exits are not recorded yet"), "{}", report.text());
+        assert!(report.text().contains("detection.deadline has passed: 1"), "{}", report.text());
     }
 
     #[test]

@@ -33,7 +33,7 @@ impl Scene {
         Self { command: Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), bench, manager, id }
     }
 
-    /// Waits until the manager exits without a request to exit. Returns its output, the bench and the id of the running
+    /// Waits until the manager exits by itself. Returns the output of the manager, the bench and the id of the running
     /// process.
     fn leaves(mut self) -> (Said, Bench, String) {
         until("it leaves", || self.manager.try_wait().unwrap().is_some());

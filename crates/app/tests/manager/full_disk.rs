@@ -67,8 +67,8 @@ fn manager_without_any_disk_space_fails_and_names_the_full_disk() {
     }
 }
 
-/// Script that runs a command on a small disk. The command reports 20,000 failed tests with long messages, and its output
-/// fills the disk.
+/// Script that runs a command whose state directory is on a small disk. The command reports 20,000 failed tests with
+/// long messages, and its output fills the disk.
 const TESTS: &str = r#"
 set -e
 mount -t tmpfs -o size=12m,mode=700 tmpfs "$DISK"

@@ -22,7 +22,7 @@ pub struct ArtifactsArgs {
     /// Process: an id, a unique prefix, a name or @last
     #[arg(value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
     pub id: String,
-    /// Artifacts of this attempt [default: the latest]
+    /// Use the artifacts of this attempt [default: the latest attempt]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub attempt: Option<u32>,
     /// Print the content of this artifact

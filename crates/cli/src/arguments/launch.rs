@@ -94,8 +94,8 @@ pub struct RunArgs {
     /// Keep the files that match this pattern, relative to the working directory, such as 'reports/**/*.xml'
     #[arg(long, value_name = "PATTERN", allow_hyphen_values = true)]
     pub artifact: Vec<String>,
-    /// Where to look for test results: detect (only for known frameworks and --type test_suite), auto (for every
-    /// command), junit:PATH or off
+    /// Read test results: detect (only of known frameworks and --type test_suite), auto (of every command), junit:PATH
+    /// (also from the JUnit reports at PATH), or off
     #[arg(long, value_name = "SOURCE", value_parser = word)]
     pub report: Option<String>,
     /// Maximum CPU time of each attempt

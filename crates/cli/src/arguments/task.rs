@@ -8,13 +8,13 @@ use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
-  longhaul task atlas 'Fix the login test' --agent claude      in the foreground: the output of the agent
+  longhaul task atlas 'Fix the login test' --agent claude      print the output of the agent
   longhaul task atlas 'Fix the login test' -b --agent codex --model gpt-5
   longhaul task atlas -b -- '-v is ignored: fix that'          a text that starts with a dash
 
 The agent is a runner: a built-in one (claude, codex, gemini, opencode, aider, jules, shell), or one that you define
 in the configuration as [runner.NAME]. The setting runner.default names the runner to use without --agent. No shell
-reads the text. When the agent has ended, `longhaul status ID` shows its last message as the result.";
+interprets DESCRIPTION. When the agent has ended, `longhaul status ID` shows its last message as the result.";
 
 /// Arguments of `task`.
 #[derive(Clone, Debug, Args)]
@@ -71,7 +71,7 @@ pub struct TaskArgs {
 }
 
 impl TaskArgs {
-    /// Returns the arguments of `run` that have the same meaning, except for the project.
+    /// Returns the arguments of `run` that correspond to these arguments, without the project.
     pub(crate) fn as_run(&self) -> RunArgs {
         RunArgs {
             background: self.background,

@@ -10,9 +10,9 @@ use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
-  longhaul tests @last                         what failed, grouped by cause
+  longhaul tests @last                         the failed tests, grouped by cause
   longhaul tests @last --failed                each failure with its trace and captured output
-  longhaul tests @last --diff ID2              what is new, fixed and still failing since ID2
+  longhaul tests @last --diff ID2              tests that are new, fixed or still failing since ID2
   longhaul tests @last --junit report.xml      write a JUnit report
   longhaul rerun-failed @last                  run only the failed tests again";
 
@@ -36,7 +36,7 @@ pub struct TestsArgs {
     /// Write all results as JUnit XML to this file, or to standard output with -
     #[arg(long, value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub junit: Option<PathBuf>,
-    /// Results of this attempt [default: the latest]
+    /// Show the results of this attempt [default: the latest attempt]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub attempt: Option<u32>,
 }
@@ -50,7 +50,7 @@ pub struct RerunFailedArgs {
     /// Run in the background and print the id
     #[arg(short, long)]
     pub background: bool,
-    /// Failed tests of this attempt [default: the latest]
+    /// Run the failed tests of this attempt [default: the latest attempt]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub attempt: Option<u32>,
     /// Print the command without running it

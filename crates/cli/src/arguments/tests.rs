@@ -188,7 +188,7 @@ fn queue_takes_a_key_or_a_verb() {
 }
 
 #[test]
-fn contradictory_options_are_wrong_usage() {
+fn contradictory_options_are_refused_as_usage_errors() {
     for line in [
         "queue --limit 1",
         "queue --hold",

@@ -49,7 +49,7 @@ struct OpenCall {
     call: ToolCall,
     /// Line that contained the request. Empty if the request is never repeated.
     line: Vec<u8>,
-    /// Sequence number, by which the proxy repeats requests in their original order.
+    /// Sequence number of the request. The proxy repeats requests in the order of these numbers.
     order: u64,
     since: Instant,
     /// Number of managers that ended while this request was open. Managers that never sent a message do not count.

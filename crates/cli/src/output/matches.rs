@@ -29,8 +29,8 @@ pub(crate) struct Grep {
 pub(crate) struct Matches {
     grep: Grep,
     searcher: Searcher,
-    /// Number of bytes searched so far. This number is used as the offset of the next byte, because the search does not
-    /// need the true offset.
+    /// Number of bytes searched so far. The search uses this number as the offset of the next byte, because the search
+    /// does not need the true offset in the log.
     next: u64,
     /// Line number of the last line that was shown.
     shown: Option<u64>,

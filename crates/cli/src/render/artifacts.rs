@@ -30,7 +30,7 @@ pub(crate) fn artifact_notes(view: &ArtifactsView) -> Vec<String> {
     let mut notes = Vec::new();
     match view.state {
         ArtifactsState::None => notes.push(
-            "no artifacts: the launch named none; `longhaul run --artifact PATTERN` keeps files".to_owned(),
+            "no artifacts: the launch gave no patterns; `longhaul run --artifact PATTERN` keeps files".to_owned(),
         ),
         ArtifactsState::Pending => {
             notes.push("the artifacts are copied when the attempt ends".to_owned());
@@ -62,7 +62,7 @@ mod tests {
     use longhaul_wire::api::{ArtifactView, SkippedArtifactView};
 
     #[test]
-    fn artifacts_tell_their_size_and_whether_the_attempt_wrote_them() {
+    fn artifacts_are_shown_with_their_size_and_marked_if_older_than_the_attempt() {
         let file = |path: &str, unchanged| ArtifactView {
             path: path.to_owned(),
             bytes: 2048,
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn each_skipped_file_and_each_idle_pattern_has_a_note() {
+    fn each_skipped_file_and_each_unmatched_pattern_has_a_note() {
         let skipped = |number: usize| SkippedArtifactView {
             path: format!("f{number}"),
             reason: "too_large".to_owned(),

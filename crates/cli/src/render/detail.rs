@@ -151,7 +151,7 @@ pub(super) fn facts(process: &ProcessView, now: RenderTime) -> Vec<(&'static str
     facts
 }
 
-/// Formats the test results, with the first failures that the reason does not name.
+/// Formats the test results. Names the first failures, except failures that the reason already names.
 fn tests(tests: &TestsView) -> String {
     let first: Vec<&str> = tests.failures.iter().take(MAX_TESTS).map(|case| case.id.as_str()).collect();
     let named = if first.is_empty() { String::new() } else { format!(": {}", first.join(", ")) };
@@ -212,7 +212,7 @@ pub(super) fn source_place(error: &FirstErrorView) -> Option<String> {
     Some(place)
 }
 
-/// Names the process that holds the port of an error.
+/// Describes the process that was using the port which a failed command could not open.
 pub(super) fn port_holder(error: &FirstErrorView) -> Option<String> {
     let PortHolderView { port, pid, name } = error.port_holder.as_ref()?;
     Some(format!("port {port} was held by {name} (process {pid}) when the command ended"))
@@ -283,14 +283,14 @@ fn agent(process: &ProcessView) -> Option<String> {
 
 fn children(process: &ProcessView) -> Option<String> {
     let rule = |word: &str| match word {
-        "cancel" => Some("are cancelled when it ends"),
-        "wait" => Some("ends when its children have ended"),
+        "cancel" => Some("are cancelled when the process ends"),
+        "wait" => Some("the process ends after its children"),
         _ => None,
     };
     let after_failure = |word: &str| match word {
-        "cancel" => "are cancelled when it fails",
-        "wait" => "if it fails, it ends when its children have ended",
-        _ => "keep running when it fails",
+        "cancel" => "are cancelled when the process fails",
+        "wait" => "if the process fails, it ends after its children",
+        _ => "keep running when the process fails",
     };
     let (always, on_failure) = (process.children.as_str(), process.children_on_failure.as_str());
     if on_failure.is_empty() || on_failure == always {
@@ -520,7 +520,7 @@ tests (0a1b2c3d-1111-4111-8111-111111111111)  ● running
             "  uses       1m 1s of processor time, 12 MiB of memory, 3 processes, 1 KiB read\n",
             "  limits     1 GiB of memory (by cgroup)\n",
             "  parent     cafe (level 1)\n",
-            "  children   ends when its children have ended\n",
+            "  children   the process ends after its children\n",
         ] {
             assert!(shown.contains(line), "{line}{shown}");
         }
@@ -529,7 +529,7 @@ tests (0a1b2c3d-1111-4111-8111-111111111111)  ● running
     }
 
     #[test]
-    fn page_tells_of_a_search_that_did_not_read_the_whole_output_and_of_a_policy_for_failures() {
+    fn page_shows_an_incomplete_error_search_and_the_children_policy_for_failures() {
         let mut process = samples::failed();
         assert!(!page(&process).contains("  search "));
         process.first_error_incomplete = true;
@@ -543,10 +543,10 @@ tests (0a1b2c3d-1111-4111-8111-111111111111)  ● running
             page(&process).lines().find_map(|line| line.strip_prefix("  children   ").map(str::to_owned))
         };
         assert_eq!(children("keep", "keep"), None);
-        assert_eq!(children("keep", "cancel").as_deref(), Some("are cancelled when it fails"));
+        assert_eq!(children("keep", "cancel").as_deref(), Some("are cancelled when the process fails"));
         assert_eq!(
             children("cancel", "keep").as_deref(),
-            Some("are cancelled when it ends; keep running when it fails")
+            Some("are cancelled when the process ends; keep running when the process fails")
         );
     }
 

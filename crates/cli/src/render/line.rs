@@ -23,8 +23,8 @@ pub(crate) fn label(process: &ProcessView) -> String {
     }
 }
 
-/// Returns the title of a process: its name, otherwise the runner that built its command, otherwise the file name of
-/// its program.
+/// Returns the title of a process: the name of the process if it has one, otherwise the name of the runner that built
+/// the command if there is one, otherwise the file name of the program.
 pub(crate) fn title(process: &ProcessView) -> Option<&str> {
     let program = || process.command.first().map(|program| base(program));
     let runner = process.runner.as_deref();
@@ -125,8 +125,8 @@ pub(crate) fn waiting_line(process: &ProcessView, unicode: bool) -> String {
     line
 }
 
-/// Formats the estimated remaining time, such as "eta ~3m". If the estimate is based only on earlier runs, the text
-/// says so.
+/// Formats the estimated remaining time, such as "eta ~3m". Adds "(from earlier runs)" if the estimate is based only on
+/// earlier runs.
 pub(super) fn remaining(process: &ProcessView) -> Option<String> {
     let eta = rough(process.eta_ms?);
     Some(match process.eta_source.as_deref() {

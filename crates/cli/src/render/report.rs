@@ -44,7 +44,8 @@ const FACTS: &[&str] = &[
     "limits",
     "output",
 ];
-/// Labels of facts that explain a wait or a failure but that the facts of the process already contain.
+/// Labels of the explanation of a wait or a failure whose facts are left out, because the facts about the process
+/// already contain them.
 const KNOWN_WHY_FACTS: &[&str] = &["error at", "next"];
 /// Maximum number of artifacts that are named.
 const MAX_ARTIFACTS: usize = 5;
@@ -53,7 +54,7 @@ const MAX_ERROR_LINES: usize = 12;
 /// Maximum length of one line of output, in characters.
 const MAX_LINE_LEN: usize = 300;
 
-/// Everything that a report contains.
+/// Content of a report about one process.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ProcessReport {
     pub(crate) process: ProcessView,

@@ -98,7 +98,7 @@ const COLUMNS: [TableColumn; 7] =
         ("ETA", |process, _, _| eta(process)),
     ];
 
-/// Formats the estimated remaining time. A question mark shows that the estimate is based only on earlier runs.
+/// Formats the estimated remaining time. Adds a question mark if the estimate is based only on earlier runs.
 fn eta(process: &ProcessView) -> String {
     let mark = if process.eta_source.as_deref() == Some("history") { "?" } else { "" };
     process.eta_ms.map_or_else(|| "-".to_owned(), |eta| format!("~{}{mark}", rough(eta)))

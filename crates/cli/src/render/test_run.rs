@@ -28,7 +28,7 @@ pub(crate) enum FailureDetail {
     Whole,
 }
 
-/// Everything that the text about a test run shows.
+/// Content of the text about a test run.
 pub(crate) struct TestRunText<'a> {
     pub(crate) view: &'a TestResultsView,
     /// Failed tests and tests with errors.
@@ -174,13 +174,13 @@ fn groups(failures: &[&TestCaseView], view: &TestResultsView) -> String {
     }
     let mut text = String::new();
     for (cause, cases) in groups.iter().filter(|(_, cases)| !cases.is_empty()) {
-        // The manager counts all failures, including failures that are not listed here.
+        // Use the count of the manager, because `failures` may contain only some of the failures.
         let known = view.groups.iter().find(|group| group.cause == *cause).map(|group| group.count);
         let count = known.unwrap_or(0).max(u64::try_from(cases.len()).unwrap_or(u64::MAX));
         let tests = if count == 1 { "1 test".to_owned() } else { format!("{count} tests") };
         text.push_str(&format!("\n{} ({tests})\n", clean_label(cause)));
         let shown = cases.len().min(MAX_IN_GROUP);
-        // The messages of a group differ only in numbers, so one message is enough for a large group.
+        // Show the message only for the first failure, because the messages of a group differ only in numbers.
         for (index, case) in cases.iter().take(shown).enumerate() {
             text.push_str(&failure_lines(case, index == 0 && case.message.is_some() && !states(cause, case)));
         }
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_grouped_by_cause_and_collection_errors_are_apart() {
+    fn failures_are_grouped_by_cause_and_collection_errors_have_their_own_section() {
         let failures =
             [failure("a", "expected 1", 5), failure("b", "wrong user", 7), failure("c", "expected 2", 9)];
         let command = ["pytest".to_owned(), "tests/test_login.py::a b".to_owned()];

@@ -76,8 +76,8 @@ async fn print_one(context: &VerbContext, args: &ArtifactsArgs, path: &str) -> R
     Ok(DONE)
 }
 
-/// Returns true if the bytes can be shown on a terminal, because they contain no control characters. The first
-/// character may have begun in the previous part, which ends with the byte `last`.
+/// Returns true if the bytes contain no control characters and can be shown on a terminal. `last` is the last byte of
+/// the previous part, because a control character may be split between two parts.
 fn is_plain(last: u8, part: &[u8]) -> bool {
     let mut last = last;
     part.iter().all(|byte| {

@@ -177,8 +177,8 @@ async fn wait_until_ended(
             ));
         }
     }
-    // The long poll returns when the process ends. Its descendants may end later, so this loop polls until they have
-    // ended.
+    // The long poll returns when the process ends. The descendants of the process may end later, so poll until they
+    // have ended.
     while ParsedStatus::of(&process).is_ended() && !is_over(&process) && Instant::now() < until {
         sleep(STEP).await;
         match context.client.process(&process.id).await {

@@ -80,8 +80,8 @@ pub(super) async fn follow_in_foreground(
     accompany_with(context, process, async || signals.next().await, input, streams).await
 }
 
-/// Shows the output of a process that was launched again, like [`follow_in_foreground`]. The exit code describes how the
-/// process ended even if its output cannot be shown.
+/// Shows the output of a process that was launched again, like [`follow_in_foreground`]. Prints a failure and converts
+/// it to an exit code as `longhaul run` does, even if the subcommand usually converts failures in the other mode.
 pub(super) async fn follow_relaunched(
     context: &VerbContext,
     process: ProcessView,

@@ -91,8 +91,8 @@ pub(super) async fn print_last_lines<W: AsyncWrite + Unpin>(
 struct LogsRequest<'a> {
     args: &'a LogsArgs,
     pattern: Option<Pattern>,
-    /// True if the output is a part of another text. Its control sequences are then removed even if it is not printed to
-    /// a terminal.
+    /// True if the output is a part of another text. The control sequences in the output are then removed, even if the
+    /// text is not printed to a terminal.
     is_quote: bool,
 }
 

@@ -13,7 +13,8 @@ use std::path::Path;
 
 /// Maximum length of a result, in bytes. The manager refuses longer results.
 const MAX_RESULT_LEN: usize = 64 * 1024;
-/// Maximum number of bytes that are read from a file. A result with much white space can be shorter than its file.
+/// Maximum number of bytes that are read from a file. The file may be longer than a result, because white space is not
+/// part of the result.
 const MAX_FILE_LEN: usize = 1024 * 1024;
 /// Maximum number of digits of a number in an error message.
 const MAX_SHOWN_DIGITS: usize = 40;
@@ -42,7 +43,7 @@ fn parsed(text: &str) -> Result<serde_json::Value, CliError> {
         return Err(CliError::Usage {
             what: format!("the integer {shown} in the result is too large"),
             why: Some("an integer has at most 64 bits, so its last digits would be lost".to_owned()),
-            help: "put it in quotes to report it as a text".to_owned(),
+            help: "write the integer in quotes to report it as a text".to_owned(),
         });
     }
     serde_json::from_str(text).map_err(|error| CliError::Usage {
@@ -52,10 +53,10 @@ fn parsed(text: &str) -> Result<serde_json::Value, CliError> {
     })
 }
 
-/// Returns the first integer in a JSON text that has more than 64 bits. A JSON parser would round it.
+/// Returns the first integer in a JSON text that has more than 64 bits. A JSON parser would round such an integer.
 fn huge_integer(text: &str) -> Option<&str> {
     let is_number = |c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.' | 'e' | 'E');
-    // Outside of texts, these characters form numbers and the words `true`, `false` and `null`.
+    // Outside of quoted texts, these characters occur only in numbers and in the words `true`, `false` and `null`.
     outside_texts(text).find_map(|piece| {
         piece.split(|c| !is_number(c)).find(|word| {
             let digits = word.strip_prefix('-').unwrap_or(word);
@@ -101,7 +102,7 @@ async fn report(context: &VerbContext, id: &str, update: UpdateRequest) -> Resul
 /// Returns the content of a file, or of standard input for `-`.
 fn content(file: &Path) -> Result<String, CliError> {
     let mut text = String::new();
-    // One more byte shows that the file is too long.
+    // Read one byte more than allowed, so that a file that is too long can be detected.
     let limit = (MAX_FILE_LEN as u64).saturating_add(1);
     let read = if file.as_os_str() == "-" {
         std::io::stdin().take(limit).read_to_string(&mut text)
@@ -117,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_result_is_refused_for_its_size_and_not_for_its_cut_end() {
+    fn long_result_is_refused_because_of_its_size_and_not_because_its_end_was_cut() {
         let top = tempfile::tempdir().unwrap();
         let file = top.path().join("r.json");
         std::fs::write(&file, format!("\"{}\"", "x".repeat(10 * MAX_FILE_LEN))).unwrap();

@@ -57,7 +57,7 @@ async fn fetch(context: &VerbContext, reference: &str) -> Result<ProcessReport, 
     let process: ProcessView = client.fetch(&RequestPath::process(reference).with("usage", "true")).await?;
     let part = |part| RequestPath::process_part(&process.id, part);
     let why = client.fetch(&part("why")).await?;
-    // The node that has the artifacts or the output may be unreachable. The report then leaves them out.
+    // If the node that has the artifacts or the output is unreachable, the report leaves them out.
     let artifacts = client.fetch(&part("artifacts")).await.or_else(unless_down)?;
     let last_output = if process.work == "reported" || process.status == "completed" {
         None
@@ -70,7 +70,7 @@ async fn fetch(context: &VerbContext, reference: &str) -> Result<ProcessReport, 
     Ok(ProcessReport { process, why, artifacts, last_output, can_rerun })
 }
 
-/// Replaces a refusal of the manager by an empty answer. Returns all other failures, which end the report.
+/// Replaces a refusal of the manager by an empty answer. Returns every other failure, so that the command fails.
 fn unless_down<T: Default>(failure: ClientError) -> Result<T, ClientError> {
     if matches!(failure, ClientError::Problem { .. }) { Ok(T::default()) } else { Err(failure) }
 }

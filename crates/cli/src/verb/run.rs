@@ -32,12 +32,12 @@ pub(crate) async fn run(context: &VerbContext, args: &RunArgs) -> Result<i32, Cl
     launch(context, &context.global, args, hands_over).await
 }
 
-/// Gives a task to an agent. The agent gets no input, because no user answers its questions.
+/// Gives a task to an agent. The standard input of the agent is empty, because no user answers its questions.
 pub(crate) async fn task(context: &VerbContext, args: &TaskArgs) -> Result<i32, CliError> {
     if args.task.trim().is_empty() {
         return Err(CliError::Usage {
             what: "the description of the task is empty".to_owned(),
-            why: Some("it is the prompt for the agent".to_owned()),
+            why: Some("the description is the prompt for the agent".to_owned()),
             help: "longhaul task PROJECT DESCRIPTION".to_owned(),
         });
     }

@@ -1,5 +1,5 @@
-//! Implements the hidden command `runner`. The launch of an agent executes this command in place of the agent, to
-//! follow a remote session to its end or to run further commands after the agent.
+//! Implements the hidden command `runner`. The launch of an agent executes this command instead of the agent if
+//! longhaul must follow a remote session to its end, or must run further commands after the agent.
 
 mod id_search;
 mod remote;

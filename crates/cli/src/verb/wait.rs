@@ -18,7 +18,7 @@ use serde::Serialize;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// Delay that avoids a busy loop.
+/// Delay between two requests, which avoids a busy loop.
 const STEP: Duration = Duration::from_millis(100);
 /// Delay before a request is repeated because the store did not answer.
 const RETRY_DELAY: Duration = Duration::from_millis(500);

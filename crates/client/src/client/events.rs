@@ -68,7 +68,7 @@ impl EventStream {
                 let sent = std::mem::take(&mut self.begun);
                 return Some(sent).filter(|sent| !sent.data.is_empty());
             }
-            // The line is a comment, or a field that only later versions define.
+            // The line is a comment, or a field that this version does not know.
             _ => {}
         }
         None

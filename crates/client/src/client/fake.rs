@@ -1,4 +1,4 @@
-//! Simulated manager for tests. It sends prepared responses over a real socket.
+//! Simulated manager for tests, which sends prepared responses over a real socket.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by a panic")]
 
 use super::Client;
@@ -28,15 +28,15 @@ pub struct FakeRequest {
 pub enum FakeResponse {
     /// HTTP status with a JSON body.
     Json(u16, serde_json::Value),
-    /// A chunked stream of these byte strings, after which the connection is closed. A terminating chunk is sent only
-    /// if `proper` is set.
+    /// A stream of chunks, after which the connection is closed. The terminating chunk is sent only if `proper` is
+    /// true.
     Stream {
         /// Chunks of the stream.
         pieces: Vec<Vec<u8>>,
         /// True if a terminating chunk is sent.
         proper: bool,
     },
-    /// A chunked stream that sends `first` immediately, and `rest` as soon as `may_go_on` is true.
+    /// A stream that sends the chunk `first` immediately, and the chunk `rest` as soon as `may_go_on` is true.
     Held {
         /// Bytes that are sent immediately.
         first: Vec<u8>,

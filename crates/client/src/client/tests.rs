@@ -41,7 +41,7 @@ fn refusal_keeps_its_slug_and_status() {
 }
 
 #[test]
-fn refusal_that_is_no_problem_is_quoted() {
+fn error_response_that_is_no_problem_document_is_quoted() {
     let failure =
         failure_of(|_| FakeResponse::Raw(response("500 Oops", "longhaul-protocol: 1\r\n", "plain text")));
     let ClientError::Problem { problem } = failure else {
@@ -97,7 +97,7 @@ fn query_is_repeated_after_a_lost_connection_and_a_change_is_not() {
 }
 
 #[test]
-fn half_answers_are_broken_connections() {
+fn incomplete_response_is_a_broken_connection() {
     let half = b"HTTP/1.1 200 OK\r\nlonghaul-protocol: 1\r\ncontent-length: 100\r\n\r\n{\"version\"";
     for bytes in [&b""[..], half] {
         let bytes = bytes.to_vec();
@@ -109,7 +109,7 @@ fn half_answers_are_broken_connections() {
 }
 
 #[test]
-fn silent_manager_is_given_up() {
+fn request_to_a_silent_manager_fails_after_the_time_limit() {
     let failure = FakeManager::run(
         |_| FakeResponse::Silence,
         |fake| async move {
@@ -121,7 +121,7 @@ fn silent_manager_is_given_up() {
 }
 
 #[test]
-fn frames_arrive_whole_however_they_are_cut() {
+fn frames_are_complete_for_every_size_of_the_chunks() {
     let all = [
         (FrameKind::Stdout, 0, &b"one\n"[..]),
         (FrameKind::Stderr, 4, b"two\n"),
@@ -227,7 +227,7 @@ fn manager_is_started_once_if_no_manager_answers() {
 }
 
 #[test]
-fn started_manager_is_asked() {
+fn started_manager_receives_the_request() {
     let top = tempfile::tempdir().unwrap();
     let socket = top.path().join("longhaul.sock");
     let path = socket.clone();

@@ -9,7 +9,7 @@ use longhaul_api::{PEER_HEADER, digest};
 const HEADER: HeaderName = HeaderName::from_static(PEER_HEADER);
 /// Paths below `/v1/processes/{ref}/` that other nodes may read.
 const READABLE_PEER_PATHS: &[&str] = &["output", "text", "search", "artifacts", "tests"];
-/// Prefix of the paths below `/v1/processes/{ref}/` at which other nodes may read the artifacts.
+/// Prefix of the paths of artifacts, which other nodes may read. The prefix follows `/v1/processes/{ref}/`.
 const ARTIFACT_PEER_PATH: &str = "artifacts/";
 /// Path below `/v1/processes/{ref}/` to which other nodes may write.
 const WRITABLE_PEER_PATHS: &str = "input";

@@ -30,7 +30,7 @@ pub(crate) fn entries() -> Vec<Route> {
             .parameter(ParameterLocation::Query, "attempt", about_attempt, attempt())
             .answers::<ArtifactsView>(200, "Artifacts of the attempt"),
         Route::get("/v1/processes/{reference}/artifacts/{*path}", content)
-            .named("read_artifact", "Returns the content of a copied file")
+            .named("read_artifact", "Returns the content of an artifact")
             .parameter(ParameterLocation::Query, "attempt", about_attempt, attempt())
             .parameter(
                 ParameterLocation::Query,
@@ -54,7 +54,8 @@ async fn list(
 
 /// `GET /v1/processes/{ref}/artifacts/{path}`: returns the content of an artifact.
 ///
-/// A command wrote the content, so a browser must neither guess its type nor show it.
+/// The command of the process wrote the content. A browser must therefore not guess the type of the content and not
+/// display the content, because the content could be a malicious web page.
 async fn content(
     ApiHandle(api): ApiHandle,
     path: Result<Path<(String, String)>, PathRejection>,

@@ -19,11 +19,11 @@ const PARAMETERS: &[&str] = &["attempt", "failed", "brief", "limit", "cursor", "
 pub(crate) fn entries(replays: &IdempotencyCache) -> Vec<Route> {
     vec![
         Route::get("/v1/processes/{reference}/tests", tests)
-            .named("list_tests", "Returns the test results of a process, also while its tests run")
+            .named("list_tests", "Returns the test results of a process, even while its tests are running")
             .query::<TestsRequest>()
             .answers::<TestResultsView>(200, "Page of test results"),
         Route::get("/v1/processes/{reference}/tests/diff", diff)
-            .named("compare_tests", "Compares the test results of a process with those of another process")
+            .named("compare_tests", "Compares the test results of two processes")
             .parameter(
                 ParameterLocation::Query,
                 "base",
@@ -37,7 +37,7 @@ pub(crate) fn entries(replays: &IdempotencyCache) -> Vec<Route> {
             .replayed(replays)
             .takes::<RerunFailedRequest>()
             .answers::<RerunFailedReply>(201, "The new process was created")
-            .answers::<RerunFailedReply>(200, "Command of a dry run"),
+            .answers::<RerunFailedReply>(200, "Dry run: the command that would run the failed tests"),
     ]
 }
 

@@ -66,7 +66,7 @@ async fn unknown_value_of_a_filter_is_refused_with_the_known_ones() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn list_and_record_tell_when_they_last_changed() {
+async fn list_and_its_rows_contain_the_time_of_the_last_change() {
     let world = World::new().await;
     let list = async || world.get("/v1/processes").await.json();
     assert!(list().await["last_changed"].is_null(), "nothing has happened yet");

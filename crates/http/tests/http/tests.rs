@@ -39,7 +39,7 @@ async fn results(world: &World, id: &str, query: &str) -> TestResultsView {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failed_tests_are_listed_with_their_details_and_pages_join() {
+async fn failed_tests_are_listed_with_their_details_in_pages() {
     let world = world().await;
     let id = ran(&world, CARGO, 101).await;
     let view = results(&world, &id, "failed=true").await;
@@ -58,7 +58,7 @@ async fn failed_tests_are_listed_with_their_details_and_pages_join() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_runs_are_compared_and_failed_tests_run_again_as_a_linked_process() {
+async fn two_runs_are_compared_and_failed_tests_run_again_in_a_linked_process() {
     let world = world().await;
     let base = ran(&world, CARGO, 101).await;
     let id = ran(&world, FIXED, 101).await;
@@ -79,7 +79,7 @@ async fn two_runs_are_compared_and_failed_tests_run_again_as_a_linked_process() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_about_work_without_tests_say_why_there_are_none() {
+async fn invalid_requests_for_test_results_are_refused_with_the_reason() {
     let world = world().await;
     let id = world.launch("exit 0").await;
     world.pass(millis(100)).await;

@@ -5,11 +5,11 @@ use crate::schema;
 use longhaul_wire::api::ArtifactsState;
 use serde::Serialize;
 
-/// Result of `read_artifacts`: the list, or a part of one file.
+/// Result of `read_artifacts`: the list of artifacts, or a part of one artifact.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct ArtifactsResult {
     pub(crate) process_id: String,
-    /// State of the artifacts. While it is pending, the attempt has not ended and no file has been copied.
+    /// State of the artifacts. In the state pending, the attempt has not ended yet and no file has been copied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) state: Option<ArtifactsState>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -21,7 +21,7 @@ pub(crate) struct ArtifactsResult {
     pub(crate) unmatched: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) problem: Option<String>,
-    /// Number of entries that were left out to save space.
+    /// Number of entries that were left out, because the result would otherwise exceed its size limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) omitted: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]

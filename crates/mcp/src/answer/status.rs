@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn agent_is_sent_to_the_test_results_only_if_tests_failed() {
+    fn next_step_names_the_test_results_only_if_tests_failed() {
         let hint = |failed| {
             let tests = Some(TestsView { failed, ..TestsView::default() });
             let view = ProcessView {
@@ -405,7 +405,7 @@ mod tests {
             .iter()
             .map(|(name, schema)| (renamed(name), schema["type"].clone()))
             .collect();
-        // These fields are added to the record.
+        // These fields exist only in the result of the tool, not in the record.
         let own = ["terminal", "output", "tail", "next", "queue_position"];
         for (name, kind) in DESCRIBED.iter().filter(|(name, _)| !own.contains(name)) {
             assert_eq!(known[*name], *kind, "{name}");

@@ -42,7 +42,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_says_nothing_is_left_out() {
+    fn empty_fields_are_left_out() {
         let Value::Object(fields) = json!({
             "a": null, "b": [], "c": 0, "d": 0.0, "e": false, "f": "", "g": 1,
             "h": { "i": null, "j": [{ "k": null, "l": 2 }] }

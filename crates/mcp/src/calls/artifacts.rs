@@ -9,11 +9,11 @@ use longhaul_api::ArtifactQuery;
 use longhaul_wire::api::ArtifactsView;
 use std::str;
 
-/// Number of bytes per token, as clients estimate it.
+/// Number of bytes per token, according to the usual estimate of clients.
 const TOKEN: usize = 4;
 
 impl ToolContext<'_> {
-    /// Lists the artifacts of a process, or reads a part of one.
+    /// Lists the artifacts of a process, or reads a part of one artifact.
     pub(super) async fn read_artifacts(self, asked: ArtifactsInput) -> Result<JsonObject, ToolError> {
         let id = self.find(&asked.process_id).await?;
         match asked.path {
@@ -37,7 +37,7 @@ impl ToolContext<'_> {
         let mut reader = self.api.open_artifact(&id, ArtifactQuery { path, attempt: None, from }).await?;
         let mut content = Vec::new();
         let mut is_over = false;
-        // Read one byte more than requested, because this byte shows whether the file has more content.
+        // Read one byte more than requested. The additional byte shows whether the file has more content.
         while content.len() <= wanted && !is_over {
             match reader.next().await? {
                 Some(part) => content.extend_from_slice(&part),
@@ -78,7 +78,7 @@ fn page(id: &str, bytes: &[u8], from: u64, goes_on: bool) -> JsonObject {
     })
 }
 
-/// Returns the list. Leaves out entries until the list fits.
+/// Returns the list of artifacts. Leaves out entries until the list fits the budget.
 fn listed(view: ArtifactsView, budget: ResultBudget) -> JsonObject {
     let files = view.files.into_iter().map(|file| ArtifactFile {
         path: file.path,
@@ -106,7 +106,7 @@ fn listed(view: ArtifactsView, budget: ResultBudget) -> JsonObject {
     }
 }
 
-/// Removes about half of the entries of the least useful list. Returns false if nothing is left to remove.
+/// Removes about half of the entries of the least useful list that is not empty. Returns false if all lists are empty.
 fn shorten(shown: &mut ArtifactsResult) -> bool {
     let removed = if !shown.skipped.is_empty() {
         halve(&mut shown.skipped)

@@ -26,14 +26,15 @@ impl ToolContext<'_> {
         Ok(self.outcome(&self.stopped(&id, request).await?).await)
     }
 
-    /// Stops all processes on one level of a tree with their descendants, and waits until they have ended.
+    /// Stops all processes on one level of a tree and their descendants, and waits until all of them have ended.
     async fn stop_level(self, asked: &StopInput, level: u8) -> Result<JsonObject, ToolError> {
         let tree = self.find(&asked.process_id).await?;
         let request = CancelLevelRequest { level: Some(level), tree: Some(tree.clone()), force: asked.force };
         let OutcomesReply { outcomes } = self.api.cancel_level(request).await?;
         let ids: Vec<String> = outcomes.iter().map(|outcome| outcome.id.clone()).collect();
         for id in &ids {
-            // The processes stop in parallel, so only the first wait takes long.
+            // The processes stop in parallel, so waiting for one process after the other takes no longer than waiting
+            // for the slowest process.
             self.waited(id, Some("tree_ended"), STOP_TIMEOUT).await?;
         }
         let mut answer = self.brief(&self.api.show(&tree, DetailLevel::Records).await?).await;

@@ -48,7 +48,7 @@ impl ToolContext<'_> {
             ..UpdateRequest::default()
         };
         if has_outcome {
-            // The outcome may be refused, so it is reported before the progress.
+            // The manager may refuse the outcome. Report the outcome first, so that a refused call changes nothing.
             let request =
                 UpdateRequest { result: asked.result, error: asked.error, ..UpdateRequest::default() };
             let outcome = self.api.update(&id, request, None).await?;

@@ -120,7 +120,7 @@ fn checked(line: String) -> Result<String, ToolError> {
     if line.trim().is_empty() { Err(ToolError::invalid("command is empty")) } else { Ok(line) }
 }
 
-/// Parses a pattern for output: `NAME=REGEX`. The prefix `stdout:` or `stderr:` selects one stream.
+/// Parses a named pattern for lines of output: `NAME=REGEX`. The prefix `stdout:` or `stderr:` selects one stream.
 fn watched(text: &str) -> Result<WatchRequest, ToolError> {
     let (rest, stream) = match (text.strip_prefix("stdout:"), text.strip_prefix("stderr:")) {
         (Some(rest), _) => (rest, Some(StreamChoice::Stdout)),

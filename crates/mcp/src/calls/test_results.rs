@@ -8,7 +8,7 @@ use crate::tool::input::TestsInput;
 use longhaul_wire::api::{TestDiffView, TestsRequest};
 
 impl ToolContext<'_> {
-    /// Returns the test results of a process, or their differences to those of an earlier run.
+    /// Returns the test results of a process, or their differences from the test results of an earlier run.
     pub(super) async fn test_results(self, asked: TestsInput) -> Result<JsonObject, ToolError> {
         let mut share = ResultBudget::of(asked.max_tokens);
         let id = self.find(&asked.process_id).await?;
@@ -17,7 +17,8 @@ impl ToolContext<'_> {
             return Ok(fitting(self.api.tests_diff(&id, &base).await?, share));
         }
         let mut request = TestsRequest {
-            // A cursor belongs to the list of all tests or to the list of failed tests.
+            // A cursor is valid for only one list: the list of all tests or the list of failed tests. The request must
+            // name the list of its cursor.
             failed: asked.cursor.as_deref().map_or(!asked.all, |cursor| !cursor.contains("-all-")),
             brief: asked.all,
             cursor: asked.cursor,
@@ -38,14 +39,14 @@ impl ToolContext<'_> {
     }
 }
 
-/// Returns the differences. Shortens the lists until they fit. The counts always include all tests.
+/// Returns the differences. Shortens their lists until the result fits the budget. The counts still include all tests.
 fn fitting(mut diff: TestDiffView, share: ResultBudget) -> JsonObject {
     loop {
         let answer = without_nulls(object(&diff));
         let length = serde_json::to_vec(&answer).map_or(0, |json| json.len());
         let lists =
             [&mut diff.added, &mut diff.removed, &mut diff.still_failing, &mut diff.fixed, &mut diff.new];
-        // The least useful list comes first, and is shortened first.
+        // The lists are ordered by their usefulness: the least useful list is the first list, and is shortened first.
         let longest = lists.into_iter().find(|list| !list.ids.is_empty());
         match longest.filter(|_| length > share.bytes) {
             Some(list) => list.ids.truncate(list.ids.len() / 2),

@@ -64,7 +64,7 @@ pub(crate) struct StartInput {
     #[serde(default)]
     pub(crate) stdin: StdinInput,
     pub(crate) ready_when: Option<ReadyWhenInput>,
-    /// Files to keep when it ends: globs relative to cwd
+    /// Files to keep at the end: globs relative to cwd
     #[serde(default)]
     pub(crate) artifacts: Vec<String>,
     /// Task for an agent that runs as this process
@@ -73,13 +73,13 @@ pub(crate) struct StartInput {
     pub(crate) agent: Option<String>,
     /// Model of the agent
     pub(crate) model: Option<String>,
-    /// Id of the message that asked
+    /// Id of the requesting message
     pub(crate) parent_message_id: Option<String>,
     /// Output to report as an event: NAME=REGEX
     #[serde(default)]
     #[schemars(length(max = 16))]
     pub(crate) watch: Vec<String>,
-    /// -100 to 100; a higher one starts first
+    /// -100 to 100; higher values start first
     #[schemars(range(min = -100, max = 100))]
     pub(crate) priority: Option<i64>,
     /// Node that runs it; default: this one
@@ -338,7 +338,7 @@ pub(crate) struct SearchInput {
 pub(crate) struct ArtifactsInput {
     /// Id or name
     pub(crate) process_id: ProcessReference,
-    /// File to read, as listed
+    /// Path of a listed file
     pub(crate) path: Option<String>,
     /// Continue at next_offset
     #[serde(default)]

@@ -5,7 +5,7 @@ use longhaul_testkit::fakes::FakeArtifactStore;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Starts a command whose artifacts are all files of the tree, and returns its id after it has ended.
+/// Starts a command that keeps all files below its working directory, and returns its id after its end.
 async fn ended(
     world: &World,
     client: &crate::world::Client,
@@ -55,7 +55,7 @@ async fn files_are_listed_and_read_in_pages_that_join() {
 }
 
 #[tokio::test]
-async fn long_list_fits_its_budget_and_says_what_is_left_out() {
+async fn long_list_fits_its_budget_and_counts_the_omitted_entries() {
     let world = World::new().await;
     let client = world.client(Era::Initialize).await;
     let id = ended(&world, &client, |files| {

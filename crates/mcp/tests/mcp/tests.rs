@@ -30,7 +30,7 @@ async fn failed_run(world: &World, client: &crate::world::Client, failures: usiz
 }
 
 #[tokio::test]
-async fn failures_come_grouped_with_message_and_place_and_without_empty_fields() {
+async fn failures_are_grouped_and_have_a_message_and_a_location_but_no_empty_fields() {
     let world = World::new().await;
     let client = world.client(Era::Stateless).await;
     let id = failed_run(&world, &client, 2).await;

@@ -163,7 +163,7 @@ async fn list_shows_session_and_command() {
 }
 
 #[tokio::test]
-async fn start_takes_whom_it_works_for_and_what_to_report() {
+async fn start_accepts_the_agent_of_the_process_and_patterns_to_report() {
     let world = World::new().await;
     let client = world.client(Era::Initialize).await;
     let mut asked = launch("run");

@@ -64,7 +64,7 @@ fn expanded(request: LaunchRequest) -> ExpandedLaunch {
 }
 
 #[test]
-fn prompt_becomes_a_command_and_an_absent_model_takes_its_flag_with_it() {
+fn prompt_becomes_a_command_and_the_flag_of_an_absent_model_is_removed() {
     let prompt = "fix \"x\"; $(rm -rf /)\nline 2";
     let launch = LaunchRequest { model: Some("claude-opus-4".to_owned()), ..request(Some("claude"), prompt) };
     let ExpandedLaunch { request, runner } = expanded(launch);
@@ -85,7 +85,7 @@ fn prompt_becomes_a_command_and_an_absent_model_takes_its_flag_with_it() {
 }
 
 #[test]
-fn what_the_launch_itself_says_wins() {
+fn settings_of_the_launch_take_precedence_over_settings_of_the_runner() {
     let environment = EnvironmentRequest {
         captured: Some([("PATH".to_owned(), "/mine".to_owned())].into()),
         declared: [("TOKEN".to_owned(), "other".to_owned())].into(),
@@ -109,7 +109,7 @@ fn what_the_launch_itself_says_wins() {
 }
 
 #[test]
-fn launches_with_a_command_and_reported_work_stay_as_they_are() {
+fn launches_with_a_command_and_reported_work_are_unchanged() {
     let command = CommandRequest { program: "make".to_owned(), ..CommandRequest::default() };
     let with_command = LaunchRequest { command: Some(command), ..request(Some("nosuch"), "p") };
     let reported = ReportedRequest::default();
@@ -157,7 +157,7 @@ fn command_that_creates_a_remote_session_is_followed_by_its_runner() {
 }
 
 #[test]
-fn empty_model_is_no_model() {
+fn empty_model_counts_as_absent() {
     let launch = LaunchRequest { model: Some(" ".to_owned()), ..request(Some("claude"), "p") };
     let request = expanded(launch).request;
     assert_eq!((request.command.unwrap().args, request.model), (words(&["-p", "p"]), None));
@@ -185,7 +185,7 @@ fn missing_and_unknown_agents_are_refused_with_the_names_of_the_runners() {
 }
 
 #[test]
-fn remote_session_and_steps_are_plans_of_our_own_program() {
+fn remote_session_and_steps_are_executed_by_the_longhaul_program() {
     let ExpandedLaunch { request, runner } = expanded(self::request(Some("remote"), "-v"));
     let command = request.command.unwrap();
     assert_eq!(command.program, "/bin/longhaul");

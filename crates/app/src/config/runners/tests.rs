@@ -26,7 +26,7 @@ fn built_in_runners_are_valid_and_there_is_no_default() {
 }
 
 #[test]
-fn user_adds_runners_and_replaces_single_keys_of_built_in_ones() {
+fn user_can_add_runners_and_replace_single_keys_of_built_in_runners() {
     let mine = "runner.default = \"mine\"\n[runner.mine]\ncommand = [\"agent\", \"{prompt}\"]\n\
                 on_complete = [[\"git\", \"add\", \".\"], [\"git\", \"diff\"]]\nkey = [\"*=agents\"]\n\
                 [runner.claude]\nenvironment = [\"A=b\", \"TOKEN\", \"NONE\"]\nidle_after = \"10m\"\n";
@@ -42,7 +42,7 @@ fn user_adds_runners_and_replaces_single_keys_of_built_in_ones() {
 }
 
 #[test]
-fn settings_that_cannot_work_are_refused_with_key_and_advice() {
+fn invalid_settings_are_refused_with_the_key_and_the_reason() {
     for (wrong, key, words) in [
         ("[runner.mine]\ncommand = [\"agent\", \"{promt}\"]\n", "runner.mine.command", "{promt}"),
         ("[runner.mine]\ncommand = [\"agent\"]\n", "runner.mine.command", "{prompt}"),
@@ -77,7 +77,7 @@ fn settings_that_cannot_work_are_refused_with_key_and_advice() {
 }
 
 #[test]
-fn project_may_not_say_what_an_agent_executes() {
+fn project_file_cannot_set_the_keys_of_runners() {
     for line in ["runner.claude.command = [\"evil\", \"{prompt}\"]", "runner.default = \"shell\""] {
         let refused = layers("", line);
         assert!(matches!(refused, Err(ConfigError::NotForProjects { .. })), "{line}: {refused:?}");
@@ -85,7 +85,7 @@ fn project_may_not_say_what_an_agent_executes() {
 }
 
 #[test]
-fn runners_are_shown_as_they_are_read() {
+fn shown_configuration_of_runners_can_be_read_again() {
     let mine =
         "[runner.mine]\ncommand = [\"agent\", \"{prompt}\"]\non_complete = [[\"a\", \"b\"], [\"c\"]]\n";
     let shown = show(&layers(mine, "").unwrap(), false);

@@ -62,7 +62,8 @@ fn fenced(content: &str) -> String {
     format!("{fence}text\n{content}\n{fence}\n")
 }
 
-/// Formats a value as code in a cell of a table. A vertical bar ends a cell even within code.
+/// Formats a value as code in a cell of a table. Escapes vertical bars, because a vertical bar ends a cell even within
+/// code.
 fn cell(value: &str) -> String {
     code(value).replace('|', "\\|")
 }
@@ -75,7 +76,7 @@ fn code(value: &str) -> String {
         return String::new();
     }
     let fence = "`".repeat(longest_run(&value).saturating_add(1));
-    // A space at both ends separates a backtick of the value from the fence.
+    // Add a space at both ends, so that a backtick at the start or end of the value is not read as part of the fence.
     if value.starts_with('`') || value.ends_with('`') || (value.starts_with(' ') && value.ends_with(' ')) {
         value = format!(" {value} ");
     }

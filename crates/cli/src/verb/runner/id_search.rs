@@ -3,9 +3,9 @@
 use super::state_rules::SessionPattern;
 use longhaul_view::{Sanitizer, TerminalPolicy};
 
-/// Number of unsearched bytes after which the search continues.
+/// Number of new bytes that are collected before they are searched.
 const SEARCH_STEP: usize = 64 * 1024;
-/// Minimum number of searched bytes that are kept, because an id may continue in the next bytes.
+/// Minimum number of searched bytes that are kept, because a match may start in them and end in later bytes.
 const OVERLAP: usize = 16 * 1024;
 
 /// Search for the first id in one stream. Control sequences, such as colors, are ignored.
@@ -13,7 +13,7 @@ const OVERLAP: usize = 16 * 1024;
 pub(super) struct IdSearch {
     pattern: SessionPattern,
     sanitizer: Sanitizer,
-    /// Text that may still contain the start of a match.
+    /// End of the text so far, which may contain the start of a match.
     window: Vec<u8>,
     searched: usize,
     found: Option<String>,
@@ -36,26 +36,26 @@ impl IdSearch {
             return;
         }
         let text = String::from_utf8_lossy(&self.window);
-        // An id at the end of the text may continue in the next bytes.
+        // Ignore an id at the end of the text, because the id may continue in the next bytes.
         self.found = self.pattern.find(&text).filter(|found| found.end < text.len()).map(|found| found.id);
         self.drop_start();
         self.searched = self.window.len();
     }
 
-    /// Returns the id in the bytes that have arrived.
+    /// Returns the id after the end of the stream. An id at the end of the text is then complete.
     pub(super) fn finish(mut self) -> Option<String> {
         self.sanitizer.finish(&mut self.window);
         let window = self.window;
         self.found.or_else(|| self.pattern.find(&String::from_utf8_lossy(&window)).map(|found| found.id))
     }
 
-    /// Drops text before the overlap. The rest starts at the start of a line, because a pattern may require it.
+    /// Removes the text before the overlap. Keeps whole lines, because a pattern may match only at the start of a line.
     fn drop_start(&mut self) {
         let excess = self.window.len().saturating_sub(OVERLAP);
         let start = self.window.get(..excess).and_then(|text| text.iter().rposition(|byte| *byte == b'\n'));
         match start {
             Some(feed) => drop(self.window.drain(..=feed)),
-            // A line without an end must not use more and more memory.
+            // Also cut a very long line, so that the memory usage is limited.
             None if self.window.len() > 2 * SEARCH_STEP => drop(self.window.drain(..excess)),
             None => {}
         }
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn id_is_found_wherever_it_is_and_however_the_output_is_split() {
+    fn id_is_found_at_every_position_and_for_every_split_of_the_output() {
         let noise = "a line of a log\n".repeat(40_000);
         let id = "Session created: s77\n";
         for output in

@@ -23,8 +23,8 @@ use tokio::time::{Instant, sleep};
 const LONG_RUN: ToolOptions = ToolOptions { timeout: Duration::from_secs(600), shows_output: true };
 /// Options of a poll.
 const POLL: ToolOptions = ToolOptions { timeout: Duration::from_secs(60), shows_output: false };
-/// Options of the cancellation. The time limit applies to all tries together. It is shorter than the grace period of the
-/// process.
+/// Options of the command that cancels the session. The time limit applies to all tries together, and is shorter than
+/// the grace period of the process.
 const CANCEL: ToolOptions = ToolOptions { timeout: Duration::from_secs(20), shows_output: true };
 /// Delay before the command that cancels a remote session is repeated.
 const CANCEL_RETRY_DELAY: Duration = Duration::from_millis(200);
@@ -71,7 +71,8 @@ impl<'a> RemoteSession<'a> {
         let mut reporter = Reporter::new(&self.context.client, &self.context.console, &self.process);
         session_lookup::remove_outdated(&self.state_dir, &self.process, &reporter).await;
         let found = session_lookup::find(&self.state_dir, &self.process, &reporter, stop).await;
-        // A signal that arrived before this program could receive it is lost, but the record contains the stop.
+        // A stop signal that arrived before this program could receive signals is lost, but the record contains the
+        // stop.
         if reporter.is_stopping().await {
             stop.request();
         }
@@ -90,7 +91,7 @@ impl<'a> RemoteSession<'a> {
             }
             FoundSession::StartFailed { why } => {
                 let why = format!(
-                    "the remote session could not be created: {why}; a retry does not repeat this, because a session may \
+                    "the remote session could not be created: {why}; a retry does not try again, because a session may \
                      exist; a restart of the process creates a session"
                 );
                 return Ok(self.fail(&mut reporter, stop, &why).await);
@@ -129,8 +130,8 @@ impl<'a> RemoteSession<'a> {
         Ok(code)
     }
 
-    /// Creates the session and stores its id. The inner error says why there is no session. If this function is
-    /// interrupted by a crash, the session file says that a session may exist.
+    /// Creates the session and stores its id. The inner error says why no session was created. After a crash during
+    /// this function, the session file says that a session may exist.
     async fn create(
         &self,
         reporter: &mut Reporter<'_>,
@@ -138,14 +139,14 @@ impl<'a> RemoteSession<'a> {
     ) -> Result<Result<String, String>, CliError> {
         let pattern = SessionPattern::new(&self.plan.session_id).map_err(|error| unusable(&error))?;
         self.store(&StoredSession::Starting)?;
-        // A stop does not kill the tool. Otherwise, the id of a session that the tool has created would be lost.
+        // Do not kill the tool after a stop request. Otherwise, the id of a session that it has created would be lost.
         let mut creation = Box::pin(run_creation(&self.plan.start, LONG_RUN, &pattern));
         let ended = tokio::select! {
             biased;
             ended = &mut creation => ended,
             () = stop.requested() => {
-                self.say("a stop was requested while the remote session is created; waits for the end of the creation");
-                // SIGKILL may follow. The record then says what is known.
+                self.say("a stop was requested while the remote session is being created; waiting for the end of the creation");
+                // Report the stage now, because SIGKILL may follow before the tool ends.
                 reporter.report(stage(STOPPED_CREATION)).await;
                 creation.await
             }
@@ -178,7 +179,7 @@ impl<'a> RemoteSession<'a> {
         Ok(Ok(session))
     }
 
-    /// Stores that the creation printed no id, and returns the error of the process.
+    /// Stores that the tool printed no session id, and returns the error message for the process.
     fn without_id(&self, failure: Option<CreationFailure>) -> Result<String, CliError> {
         let advice =
             format!("If no session exists, remove {} and restart the process", self.file.path().display());
@@ -203,7 +204,7 @@ impl<'a> RemoteSession<'a> {
         }
     }
 
-    /// Polls the session until it ends. A failed poll changes nothing except that the next delay is longer.
+    /// Polls the session until it ends. After a failed poll, only the delay before the next poll is longer.
     async fn follow(
         &self,
         session: &str,
@@ -307,7 +308,8 @@ impl<'a> RemoteSession<'a> {
         Ok(DONE)
     }
 
-    /// Runs a command that fetches the result, several times if it fails. `state` is the state of the session.
+    /// Runs a command that fetches the result, and repeats the command if it fails. `state` is the state of the
+    /// session.
     async fn fetch(
         &self,
         step: &[String],
@@ -374,8 +376,8 @@ impl<'a> RemoteSession<'a> {
         STOPPED
     }
 
-    /// Runs the command that cancels the session. If it fails, repeats it, because a further signal of the stop plan may
-    /// have reached it.
+    /// Runs the command that cancels the session. Repeats a failed command, because a further signal of the stop plan
+    /// may have killed the command.
     async fn run_cancel(&self, session: &str) -> ToolEnd {
         let command = with_session(&self.plan.cancel, session);
         let until = Instant::now() + CANCEL.timeout;
@@ -417,11 +419,11 @@ impl<'a> RemoteSession<'a> {
 /// Failure of the command that creates a session.
 struct CreationFailure {
     why: String,
-    /// True if the command ended on its own, so that its work is over.
+    /// True if the command exited by itself, so that it does no further work.
     is_over: bool,
 }
 
-/// How the polls ended.
+/// The reason why the polls ended.
 enum Followed {
     Completed { state: String },
     Failed { state: String },
@@ -435,7 +437,7 @@ enum Poll {
     Stopped,
 }
 
-/// How a tool ended that a stop may kill.
+/// The end of a tool that a stop request may kill.
 enum ToolAnswer {
     Done(ToolOutput),
     Failed(String),
@@ -461,10 +463,11 @@ fn unusable(error: &regex::Error) -> CliError {
     }
 }
 
-/// Returns the report of a state. The report contains the condition only when the condition starts or ends.
+/// Returns the report of a state. The report contains the condition waiting for input only if the condition starts or
+/// ends with this state.
 fn report_of(state: &PrintedState, before: Option<&PrintedState>) -> UpdateRequest {
     let waits = |state: &PrintedState| state.state == RemoteState::WaitingForInput;
-    // Before the first state, report the condition in any case: an earlier attempt may have left it set.
+    // Always report the condition with the first state, because an earlier attempt may have left the condition set.
     let changed = before.is_none_or(|before| waits(before) != waits(state));
     UpdateRequest { waiting_for_input: changed.then(|| waits(state)), ..stage(&state.text) }
 }

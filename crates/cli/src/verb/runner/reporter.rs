@@ -1,4 +1,5 @@
-//! Reports to the manager. No report is lost while the manager does not answer, for example during its restart.
+//! Reports to the manager. While the manager does not answer, for example during its restart, reports are kept and sent
+//! later.
 
 use super::stop_signal::StopSignal;
 use crate::console::Console;
@@ -103,7 +104,7 @@ impl<'a> Reporter<'a> {
     }
 }
 
-/// Waits for a delay, which grows, or until a stop is requested.
+/// Waits for the delay, or until a stop is requested. Increases the delay for the next try.
 async fn wait_to_retry(delay: &mut Duration, stop: &mut StopSignal) {
     tokio::select! {
         () = stop.requested() => {}

@@ -1,9 +1,9 @@
 //! Bounds the text of a result.
 
-/// Maximum length of a result, in bytes. The complete text is in the output.
+/// Maximum length of a result, in bytes. The output of the process contains the complete text.
 const MAX_RESULT_LEN: usize = 32 * 1024;
 
-/// Returns the start of a long text, followed by a note that text was removed.
+/// Returns the text. If the text is too long, returns its start and a note about the removed bytes.
 pub(super) fn bounded(text: &str) -> String {
     let text = text.trim_end_matches(['\r', '\n']);
     let end = text.floor_char_boundary(MAX_RESULT_LEN);

@@ -6,24 +6,24 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Name of the directory of these files, inside the state directory.
+/// Name of the directory that contains the session files, inside the state directory.
 const DIRECTORY: &str = "remote-sessions";
 
-/// What is known about the remote session of a process.
+/// Stored knowledge about the remote session of a process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub(super) enum StoredSession {
     /// The command that creates the session was started, and its end is unknown. A session may exist.
     Starting,
-    /// The command that creates the session has failed without an id. A session may exist, so a retry does not repeat
-    /// the command. A restart, which a client requests, does.
+    /// The command that creates the session has failed without printing an id. A session may exist, so a retry does not
+    /// repeat the command. A restart that a client requests repeats the command.
     StartFailed {
         /// Reason of the failure.
         why: String,
     },
     /// The command that creates the session has ended, and a session may exist, but its id is unknown.
     Unidentified {
-        /// What happened.
+        /// Reason why the id is unknown.
         why: String,
     },
     /// The session exists.
@@ -31,21 +31,21 @@ pub(super) enum StoredSession {
         /// Id of the session.
         session: String,
     },
-    /// A restarted process follows the session instead.
+    /// The process was restarted, and the new process follows the session.
     Continued {
-        /// Id of that process.
+        /// Id of the new process.
         by: String,
     },
 }
 
-/// The file of one process.
+/// The session file of one process.
 #[derive(Clone, Debug)]
 pub(super) struct SessionFile {
     path: PathBuf,
 }
 
 impl SessionFile {
-    /// Returns the file of a process. The file need not exist.
+    /// Returns the session file of a process. The file need not exist.
     pub(super) fn of(state_dir: &Path, process: &str) -> Self {
         Self { path: state_dir.join(DIRECTORY).join(format!("{process}.json")) }
     }
@@ -61,7 +61,7 @@ impl SessionFile {
         &self.path
     }
 
-    /// Reads the file. Returns `None` if it does not exist. A damaged file counts as [`StoredSession::Starting`],
+    /// Reads the file. Returns `None` if the file does not exist. A damaged file counts as [`StoredSession::Starting`],
     /// because a session may exist.
     pub(super) fn read(&self) -> io::Result<Option<StoredSession>> {
         match fs::read_to_string(&self.path) {
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn file_is_read_as_it_was_written() {
+    fn written_file_can_be_read_again() {
         let top = tempfile::tempdir().unwrap();
         let file = SessionFile::of(top.path(), "p1");
         assert_eq!(file.read().unwrap(), None);

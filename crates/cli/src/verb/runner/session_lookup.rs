@@ -8,9 +8,9 @@ use longhaul_wire::api::ProcessView;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Maximum number of earlier processes that are searched.
+/// Maximum number of earlier processes whose session is looked up.
 const MAX_EARLIER: usize = 100;
-/// Maximum number of files that are removed at once because their processes were deleted.
+/// Maximum number of session files of deleted processes that one call removes.
 const MAX_REMOVED: usize = 20;
 
 /// The remote session that was found for a process.
@@ -27,7 +27,7 @@ pub(super) enum FoundSession {
     Uncertain {
         /// Path of the session file.
         file: PathBuf,
-        /// What happened to the command that creates the session.
+        /// Reason why the id is unknown.
         why: String,
     },
     /// An earlier attempt of this process failed to create a session, but a session may exist.
@@ -37,13 +37,14 @@ pub(super) enum FoundSession {
     },
     /// Another live process follows the session.
     Taken {
-        /// Id of that process.
+        /// Id of the process that follows the session.
         by: String,
     },
 }
 
-/// Finds the session of a process: the session of its earlier attempt, otherwise the session of the process that it
-/// restarts. The file of the earlier process then names the new process, so that only one process follows the session.
+/// Finds the session that a process continues: the session of an earlier attempt, otherwise the session of the process
+/// that was restarted. In the second case, writes the id of the new process to the session file of the restarted
+/// process, so that only one process follows the session.
 pub(super) async fn find(
     state_dir: &Path,
     process: &str,
@@ -62,7 +63,7 @@ pub(super) async fn find(
         if let Some(StoredSession::Continued { by }) = &stored
             && by != process
         {
-            // If the other process has no session file, it has followed the session to its end.
+            // If the process `by` has no session file, it has followed the session to its end.
             let is_followed = SessionFile::of(state_dir, by).read()?.is_some();
             return Ok(if is_followed { FoundSession::Taken { by: by.clone() } } else { FoundSession::None });
         }
@@ -84,7 +85,8 @@ pub(super) async fn find(
             own.write(&StoredSession::Created { session: session.clone() })?;
             return Ok(FoundSession::Exists { session });
         }
-        // An ended session is not continued, and neither are earlier sessions.
+        // The session of this process has ended. Do not search further, because the sessions of earlier processes have
+        // ended too.
         if record.as_ref().is_some_and(|record| record.agent_session_id.is_some()) {
             break;
         }
@@ -104,7 +106,7 @@ fn of_file(file: &SessionFile, heir: Option<&str>) -> io::Result<Option<FoundSes
         Some(StoredSession::Unidentified { why }) => {
             Some(FoundSession::Uncertain { file: file.path().to_owned(), why })
         }
-        // A client requested the restart, so the restarted process creates a session.
+        // The process `heir` is a restart that a client requested, so it creates a session.
         Some(StoredSession::StartFailed { .. }) if heir.is_some() => Some(FoundSession::None),
         Some(StoredSession::StartFailed { why }) => Some(FoundSession::StartFailed { why }),
         Some(StoredSession::Created { session }) => Some(FoundSession::Exists { session }),
@@ -113,8 +115,8 @@ fn of_file(file: &SessionFile, heir: Option<&str>) -> io::Result<Option<FoundSes
     })
 }
 
-/// Returns the session of an earlier process without a session file, if the session may still be live. A stopped
-/// process keeps its file as long as its session continues.
+/// Returns the session of an earlier process that has no session file, if this session may still be live. A stopped
+/// process keeps its session file as long as its session continues.
 fn open_session(record: &ProcessView) -> Option<String> {
     let has_lost_sight = record.exit_code == Some(WAIT_TIMED_OUT);
     let was_cut_off = record.status == "interrupted";
@@ -126,7 +128,7 @@ pub(super) async fn remove_outdated(state_dir: &Path, process: &str, reporter: &
     let others = SessionFile::all(state_dir).into_iter().filter(|other| other != process);
     for other in others.take(MAX_REMOVED) {
         if reporter.is_unknown(&other).await {
-            // A file that cannot be removed uses little space, and the next session tries again.
+            // Ignore an error: the file uses little space, and the next remote session tries to remove it again.
             let _ = SessionFile::of(state_dir, &other).remove();
         }
     }

@@ -11,7 +11,7 @@ const MAX_STATE_LEN: usize = 80;
 /// Maximum length of the id of a session, in bytes.
 const MAX_SESSION_LEN: usize = 256;
 
-/// Compiled rules for the states of one session.
+/// Compiled rules that find the state of one session in the output of a tool.
 #[derive(Debug)]
 pub(super) struct StateRules(Vec<(Regex, RemoteState)>);
 
@@ -65,7 +65,7 @@ impl SessionPattern {
         compile(pattern).map(Self)
     }
 
-    /// Returns the id in a text. Returns `None` if the pattern does not match, or if the text cannot be an id.
+    /// Returns the id in a text. Returns `None` if the pattern does not match, or if the matched text cannot be an id.
     pub(super) fn find(&self, output: &str) -> Option<PrintedId> {
         let found = self.0.captures(output)?.get(1)?;
         let id = found.as_str();
@@ -82,8 +82,8 @@ fn compile(pattern: &str) -> Result<Regex, regex::Error> {
     RegexBuilder::new(pattern).size_limit(MAX_PATTERN_BYTES).build()
 }
 
-/// Returns the state in the words of the tool as one short line. If the tool printed no words, returns the name of the
-/// state.
+/// Returns the text that the tool printed for the state, as one short line. If the text is empty, returns the name of
+/// the state.
 fn shown(text: &str, state: RemoteState) -> String {
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut words: String = words.chars().filter(|c| !c.is_control()).collect();
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn first_rule_that_matches_decides_and_the_words_of_the_tool_are_kept() {
+    fn first_matching_rule_determines_the_state_and_the_text_of_the_tool_is_kept() {
         let states = rules(&[
             (r"\bAWAITING_\w+", RemoteState::WaitingForInput),
             (r"\bCOMPLETED\b", RemoteState::Completed),
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn id_is_the_group_and_never_an_option_or_a_text_with_blanks() {
+    fn id_is_the_text_of_the_group_and_never_an_option_or_a_text_with_spaces() {
         let pattern = SessionPattern::new(r"(?i)created: *([^\n]*)").unwrap();
         let id = |output| pattern.find(output).map(|found| found.id);
         assert_eq!(id("Session created: 123\n").as_deref(), Some("123"));

@@ -1,4 +1,4 @@
-//! Runs an agent, and further commands after it.
+//! Runs an agent, and then the commands that follow the agent.
 
 use super::stop_signal::StopSignal;
 use super::tool_run::exit_of;
@@ -14,8 +14,8 @@ use std::process::{Command, ExitStatus, Stdio};
 /// Number that is added to a signal to get the exit code of a process that the signal killed.
 const SIGNAL_BASE: i32 = 128;
 
-/// Runs the command with the streams of this program. If the command succeeds, runs the steps one after the other. If a
-/// step fails, the remaining steps do not run; the exit code stays that of the command.
+/// Runs the command of the agent with the streams of this program. If the command succeeds, runs the steps one after
+/// the other. If a step fails, the remaining steps do not run. Always returns the exit code of the command.
 pub(super) async fn run(
     context: &VerbContext,
     plan: &StepsPlan,
@@ -43,7 +43,7 @@ pub(super) async fn run(
     Ok(DONE)
 }
 
-/// Stream to which the output of a command goes.
+/// Stream that receives the output of a command.
 #[derive(Clone, Copy)]
 enum Output {
     /// Standard output, which contains the result of the agent.
@@ -52,8 +52,8 @@ enum Output {
     Messages,
 }
 
-/// Runs a command and waits for its end, even after a stop signal. The signal reaches the whole process tree, so this
-/// function does not forward it.
+/// Runs a command and waits for its end, even after a stop signal. Does not forward the stop signal, because the signal
+/// reaches the whole process tree.
 async fn run_one(words: &[String], output: Output, stop: &mut StopSignal) -> io::Result<ExitStatus> {
     let Some((program, arguments)) = words.split_first() else {
         return Err(io::Error::from(io::ErrorKind::NotFound));

@@ -8,8 +8,8 @@ use tokio::time::sleep;
 /// Maximum time between the sending of a signal and its delivery to this program.
 const ARRIVAL_TIME: Duration = Duration::from_millis(20);
 
-/// The request to stop: the first SIGTERM, SIGINT, SIGHUP or SIGURG. SIGURG is the stop signal of a remote session,
-/// because it reaches the whole process tree and the tools ignore it.
+/// The request to stop: the first SIGTERM, SIGINT, SIGHUP or SIGURG. A process that follows a remote session is stopped
+/// with SIGURG: the stop signal reaches the whole process tree, and SIGURG does not kill the tools in this tree.
 pub(super) struct StopSignal {
     signals: [Signal; 4],
     is_requested: bool,
@@ -32,7 +32,7 @@ impl StopSignal {
         Ok(Self { signals, is_requested: false })
     }
 
-    /// Records a request that arrived before this program could receive signals.
+    /// Records a stop request that arrived before this program could receive signals.
     pub(super) const fn request(&mut self) {
         self.is_requested = true;
     }
@@ -42,7 +42,7 @@ impl StopSignal {
         self.is_requested
     }
 
-    /// Returns true if a stop was requested, even if the signal has only just arrived.
+    /// Returns true if a stop was requested. First waits a moment for a signal that was sent just before this call.
     pub(super) async fn check(&mut self) -> bool {
         tokio::select! {
             biased;

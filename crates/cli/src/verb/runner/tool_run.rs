@@ -11,12 +11,12 @@ use std::time::Duration;
 use tokio::sync::oneshot::{Receiver, channel};
 use tokio::time::{Instant, sleep, timeout};
 
-/// Maximum number of bytes that are stored of each output stream.
+/// Maximum number of bytes of each output stream that are stored.
 const MAX_OUTPUT_LEN: usize = 1024 * 1024;
 /// First and longest delay between two checks whether the tool has exited.
 const CHECK_INTERVALS: [Duration; 2] = [Duration::from_millis(2), Duration::from_millis(50)];
-/// Maximum time that the rest of the output may take to arrive after the exit of the tool. A descendant may keep the
-/// pipe open.
+/// Maximum time to wait for the rest of the output after the exit of the tool. The wait needs a limit, because a
+/// descendant of the tool may keep the pipe open.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Options for the run of a tool.
@@ -33,7 +33,8 @@ pub(super) struct ToolOptions {
 pub(super) struct ToolOutput {
     pub(super) stdout: String,
     pub(super) stderr: String,
-    /// Id of a session, if the run searched for one. The whole output is searched, even if only a part of it is stored.
+    /// Id of a session, if the output was searched for an id and contains one. The whole output is searched, even if
+    /// only a part of the output is stored.
     pub(super) session: Option<String>,
 }
 
@@ -42,17 +43,17 @@ pub(super) struct ToolOutput {
 pub(super) enum ToolEnd {
     /// The tool succeeded.
     Done(ToolOutput),
-    /// The tool was not started, so it has done nothing. `why` gives the reason.
+    /// The tool could not be started and has therefore done no work. `why` gives the reason.
     NotStarted { why: String },
     /// The tool ended with a failure. `why` gives the reason.
     Failed { why: String, output: ToolOutput },
-    /// The tool was killed, so it may have done only a part of its work. `why` gives the reason.
+    /// The tool was killed and may have done only a part of its work. `why` gives the reason.
     CutOff { why: String, output: ToolOutput },
     /// A stop was requested before the tool ended, and the tool was killed.
     Stopped { output: ToolOutput },
 }
 
-/// Runs a tool with an empty standard input. If `stop` is given, a requested stop kills the tool.
+/// Runs a tool with an empty standard input. If `stop` is `Some`, a stop request kills the tool.
 pub(super) async fn run_tool(
     words: &[String],
     options: ToolOptions,
@@ -61,7 +62,8 @@ pub(super) async fn run_tool(
     run(words, options, stop, None).await
 }
 
-/// Runs a tool that creates a session, and searches its output for the id. A requested stop does not kill the tool.
+/// Runs a tool that creates a session, and searches its output for the session id. A stop request does not kill the
+/// tool.
 pub(super) async fn run_creation(words: &[String], options: ToolOptions, id: &SessionPattern) -> ToolEnd {
     run(words, options, None, Some(id)).await
 }
@@ -160,7 +162,7 @@ async fn until_end(child: &mut Child, limit: Duration, stop: Option<&mut StopSig
     }
 }
 
-/// The output of a pipe that has arrived so far.
+/// The output that has been read from a pipe so far.
 #[derive(Clone, Debug, Default)]
 struct Collected {
     /// First bytes.
@@ -209,7 +211,7 @@ fn collect<W: Write + Send + 'static>(
             let bytes = buffer.get(..count).unwrap_or_default();
             shared.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
             if let Some(copy) = &mut copy {
-                // An error has no effect here, because the output is also stored.
+                // Ignore an error, because the output is also stored.
                 let _ = copy.write_all(bytes).and_then(|()| copy.flush());
             }
         }
@@ -222,7 +224,7 @@ fn collect<W: Write + Send + 'static>(
 /// Returns the output of a pipe. If the pipe stays open, returns the output that has arrived.
 async fn collected(collector: Option<Collector>) -> Collected {
     let Some(Collector { collected, end }) = collector else { return Collected::default() };
-    // A descendant of the tool may keep the pipe open. What the tool itself wrote has arrived.
+    // Ignore a timeout: a descendant of the tool may keep the pipe open, but the output of the tool itself has arrived.
     let _ = timeout(DRAIN_TIMEOUT, end).await;
     let collected = collected.lock().unwrap_or_else(PoisonError::into_inner);
     collected.clone()
@@ -261,7 +263,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn failure_says_how_the_tool_ended_with_its_last_words() {
+    async fn failure_contains_the_exit_code_and_the_last_line_of_the_tool() {
         for (script, expected) in [
             ("echo 'no such session' >&2; exit 3", "/bin/sh exited with code 3: no such session"),
             ("echo out; exit 1", "/bin/sh exited with code 1: out"),

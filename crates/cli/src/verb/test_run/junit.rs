@@ -20,7 +20,7 @@ enum ReportTarget<'a> {
 }
 
 impl<'a> JunitWriter<'a> {
-    /// Creates the file of the report; `-` means standard output.
+    /// Creates the file of the report. The path `-` stands for standard output.
     pub(super) fn create(context: &'a VerbContext, path: &Path) -> Result<Self, CliError> {
         let target = if path == Path::new("-") {
             ReportTarget::Output(context)
@@ -49,7 +49,7 @@ impl<'a> JunitWriter<'a> {
         ))
     }
 
-    /// Writes some tests.
+    /// Writes the next tests of the report.
     pub(super) fn add(&mut self, cases: &[TestCaseView]) -> Result<(), CliError> {
         let text: String = cases.iter().map(test_case).collect();
         self.write(&text)
@@ -135,7 +135,7 @@ fn content(text: &str) -> String {
     escaped(text, false)
 }
 
-/// Escapes a text for XML. Characters that XML 1.0 cannot contain are replaced.
+/// Escapes a text for XML. Replaces characters that XML 1.0 cannot contain.
 fn escaped(text: &str, in_attribute: bool) -> String {
     let mut escaped = String::with_capacity(text.len());
     for char in text.chars() {

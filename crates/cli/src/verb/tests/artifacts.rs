@@ -44,7 +44,7 @@ fn list_goes_to_standard_output_and_notes_to_standard_error() {
 }
 
 #[test]
-fn one_file_is_printed_as_it_is_but_never_steers_a_terminal() {
+fn content_of_a_file_is_printed_unchanged_but_never_with_control_characters_to_a_terminal() {
     let came = said("artifacts x --get out/a.xml", false, content(b"\x1b[2Jx"));
     assert_eq!((came.code(), came.out.as_str()), (0, "\u{1b}[2Jx"));
     assert_eq!(came.asked, ["GET /v1/processes/x/artifacts/out/a.xml"]);
@@ -120,7 +120,7 @@ fn about(asked: &FakeRequest) -> FakeResponse {
 }
 
 #[test]
-fn report_shows_what_ran_how_it_ended_and_what_to_do_next() {
+fn report_shows_the_command_the_ending_and_the_next_steps() {
     let came = said("report lint", false, about);
     for line in [
         "  why        exited with code 1\n",
@@ -164,7 +164,7 @@ fn report_in_json_contains_its_parts() {
 }
 
 #[test]
-fn report_does_without_parts_that_the_manager_refuses() {
+fn report_leaves_out_parts_that_the_manager_refuses() {
     let came = said("report lint", false, |asked| {
         let is_part = asked.path.contains("/artifacts") || asked.path.contains("/text");
         if is_part { problem(503, "node_unreachable") } else { about(asked) }

@@ -38,7 +38,7 @@ fn nothing_is_claimed_of_other_nodes_while_the_store_does_not_answer() {
 }
 
 #[test]
-fn agent_with_several_live_processes_is_told_on_a_terminal_alone() {
+fn hint_about_several_live_processes_of_an_agent_is_printed_only_to_a_terminal() {
     let answer = |asked: &FakeRequest| {
         if asked.path.contains("agent_id=") {
             list(&[samples::running(), samples::queued()])

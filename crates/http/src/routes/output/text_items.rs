@@ -22,11 +22,11 @@ struct OutputItem {
 #[derive(Debug, Default)]
 struct TextDecoder {
     frames: Vec<u8>,
-    /// First bytes of a character that is not complete yet, of stdout and of stderr.
+    /// For stdout and stderr, the received bytes of a character whose last bytes have not arrived yet.
     rest: [Vec<u8>; 2],
 }
 
-/// Converts encoded frames to items. If reading fails, the items stop without an item `end`.
+/// Converts encoded frames to items. If the frames cannot be read, the stream of items stops without an item `end`.
 pub(super) fn items<E>(pieces: impl Stream<Item = Result<Bytes, E>>) -> impl Stream<Item = StreamItem> {
     let mut decoder = TextDecoder::default();
     let pieces = pieces.take_while(|piece| std::future::ready(piece.is_ok()));
@@ -92,7 +92,7 @@ fn take_text(bytes: &mut Vec<u8>) -> String {
     text
 }
 
-/// Returns true if further bytes can complete these bytes to a character.
+/// Returns true if these bytes are the start of a character, so that further bytes can complete it.
 fn is_incomplete(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none())
 }
