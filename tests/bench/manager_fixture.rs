@@ -189,7 +189,7 @@ impl ManagerFixture {
 impl Drop for ManagerFixture {
     fn drop(&mut self) {
         // Kill a manager that does not stop, because `drop` cannot return an error. The processes of the manager then
-        // end by themselves: no role lasts longer than ten minutes.
+        // end by themselves, because no command of a measurement runs longer than ten minutes.
         if self.clear().is_err()
             && let Some(manager) = &mut self.manager
         {

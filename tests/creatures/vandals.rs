@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// A forged exit record with a valid checksum.
 const FORGED: &str = "longhaul-exit 1\nkind=exited\ncode=0\nended_at=1\nwall=1\nsettled=1\n";
 
-/// Test program that damages its own attempt directory in the way that the word names.
+/// Test program that damages its own attempt directory. The word selects the kind of damage.
 pub(crate) fn vandal(words: &[String]) -> i32 {
     let directory = attempt_directory();
     println!("before");

@@ -43,8 +43,8 @@ const LEASED_SEEDS: u64 = 200;
 /// leases, and takes some seconds.
 const REDIS_FIRST: u64 = 27;
 const REDIS_SEEDS: u64 = 3;
-/// Number of seeds among which there is always a seed with this situation: a frozen machine keeps running a process
-/// that another node has started again.
+/// Number of seeds. At least one of them leads to this situation: a machine resumes after a freeze and still runs a
+/// process that another node has started again.
 const SEEDS_WITH_COPIES: u64 = 1_000;
 /// Seeds that once revealed a defect. They run in addition to the other seeds.
 const LESSONS: [u64; 7] = [1_011_477, 1_013_885, 2_002_176, 2_039_104, 2_047_901, 4_093_522, 5_055_053];

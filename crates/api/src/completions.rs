@@ -167,8 +167,8 @@ impl CompletionBatches {
         Some(self.done.pop_front())
     }
 
-    /// Returns the cursor from which a reader can resume. A reader that resumes from this cursor receives the process
-    /// ends of the open batch again.
+    /// Returns the cursor from which a reader can resume. A reader that resumes from this cursor receives the ended
+    /// processes of the open batch again.
     pub(crate) fn place(&self) -> EventCursor {
         let waiting = self.groups.values().filter_map(|group| group.batcher.waiting_since()).min();
         waiting.map_or(self.read, |first| EventCursor(first.0.saturating_sub(1)).min(self.read))

@@ -23,7 +23,7 @@ use longhaul_domain::{AttemptNo, ProcessId};
 use longhaul_engine::ports::{Loss, StoredProcess};
 use longhaul_engine::{EngineError, WaitCondition, WaitMode};
 use longhaul_view::{CaseMode, OutputCursor, Pattern, RenderMode, StreamSelection};
-use longhaul_wire::api::{LostOutputView, OutputCounts, OutputView, ReadRequest, SearchRequest, SearchView};
+use longhaul_wire::api::{LostOutputView, OutputView, ReadRequest, SearchRequest, SearchView};
 use pages::{PageReader, RenderedPage};
 pub(crate) use place::is_over;
 use place::{ReadPosition, ReadStart};
@@ -132,26 +132,6 @@ impl Api {
             lost_bytes: lost,
         };
         scan.run(pattern, place.cursor).await
-    }
-
-    /// Returns the output size of the latest attempt. Returns `None` for reported work, and for output that another
-    /// node stores.
-    ///
-    /// # Errors
-    /// Returns an error if the reference does not match exactly one process, or if the output cannot be measured.
-    pub async fn output_numbers(&self, reference: &str) -> Result<Option<OutputCounts>, ApiError> {
-        let id = self.engine.find(reference).await?;
-        let stored = self.engine.process(id).await?;
-        let cursor = OutputCursor::new(id, stored.process.attempt, StreamSelection::Both);
-        let log = AttemptLog::new(&self.engine, &stored, &cursor);
-        if stored.process.spec.command().is_none() {
-            return Ok(None);
-        }
-        Ok(log.size().await?.map(|size| OutputCounts {
-            bytes: size.end,
-            next_cursor: cursor.at(size.end).to_string(),
-            truncated: size.gap.is_some(),
-        }))
     }
 
     /// Builds a page from output that this node stores.

@@ -159,7 +159,7 @@ pub enum ProgramError {
         open: usize,
     },
     /// The arguments name a command of the program `longhaul`.
-    #[error("longhauld executes only the commands of the manager")]
+    #[error("longhauld executes only the commands that maintain the manager; use `longhaul` for others")]
     ClientCommand,
     /// The standard output cannot be written.
     #[error("cannot write to standard output")]

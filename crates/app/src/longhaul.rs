@@ -69,7 +69,8 @@ impl Longhaul {
     /// no longer work.
     ///
     /// # Errors
-    /// [`ProgramError::Engine`] if the store cannot be read or left. The longhaul is shut down in this case as well.
+    /// [`ProgramError::Engine`] if the store cannot be read, or if this node cannot leave the store. The embedded
+    /// instance is shut down even then.
     pub async fn shut_down(&self, how: Shutdown) -> Result<(), ProgramError> {
         let ended = self.open.engine.shut_down(how).await;
         self.forget();

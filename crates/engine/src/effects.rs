@@ -55,8 +55,8 @@ impl EngineShared {
                 if let Err(error) = paused {
                     tracing::warn!(%id, %error, "could not pause a process");
                     self.lanes.seen(id, Observation::PauseFailed { attempt });
-                    // The pause may have happened although the call failed. In that case, only the retry resumes the
-                    // process.
+                    // The process may be paused although the call returned an error. Only the retry that starts here
+                    // then resumes the process.
                     self.again_later(key);
                 } else {
                     self.check_halt(stored).await;

@@ -196,7 +196,7 @@ pub enum EngineError {
         what: String,
     },
     /// A reset is running, and nothing new is accepted until it has ended.
-    #[error("a reset is in progress")]
+    #[error("a reset of the manager is in progress")]
     ResetInProgress,
     /// The manager is shutting down and accepts nothing new.
     #[error("the manager is shutting down")]

@@ -205,7 +205,7 @@ impl Tool {
                  them have ended."
             }
             Self::WaitForProcess => {
-                "Wait until processes have ended, run, are ready, or print a match. After a timeout, call it again; \
+                "Wait until processes run, are ready, have ended, or print a match. After a timeout, call it again; \
                  for more than a minute, run `longhaul wait ID` in a background shell of your own instead."
             }
         }

@@ -66,7 +66,7 @@ pub enum SignatureError {
     /// The command would run as a different user than the user that accepted the launch.
     #[error("this launch was accepted by the user {sealed:?}, but commands of this node run as {here:?}")]
     OtherUser {
-        /// User that accepted the launch.
+        /// User account in which the launch was accepted.
         sealed: String,
         /// User that this node runs commands as.
         here: String,

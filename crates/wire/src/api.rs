@@ -33,8 +33,8 @@ pub use maintenance::{
 pub use monitoring::{InputReply, InputRequest, ListeningPortView, ReadyWhenRequest, WatchRequest};
 pub use node::{NodeListing, NodeView};
 pub use output::{
-    LostOutputView, MatchView, OmittedOutput, OutputCounts, OutputView, ReadRequest, SearchRequest,
-    SearchView, StreamChoice, TailOnlyReason,
+    LostOutputView, MatchView, OmittedOutput, OutputView, ReadRequest, SearchRequest, SearchView,
+    StreamChoice, TailOnlyReason,
 };
 pub use problem::Problem;
 pub use process::{

@@ -5,8 +5,8 @@
 //! - a terminal, or
 //! - a pipe that no process in the tree can write to. In `job | tee log`, for example, `tee` does not wait for input.
 //!
-//! A process that polls does not wait for input, with one exception: it polls only its standard input, and that is a
-//! terminal, as line editors do. Any other sleep (a timer, an accept, a futex) is not a wait for input.
+//! A process that polls does not count as waiting for input, unless it polls only its standard input and this is a
+//! terminal. Line editors do this. Any other sleep (a timer, an accept, a futex) is not a wait for input.
 //!
 //! The kernel shows the current system call of a thread to root, to ancestors, and to programs of the same user if
 //! `kernel.yama.ptrace_scope` is 0. Without that permission, the wait channel is used. It shows neither the descriptor

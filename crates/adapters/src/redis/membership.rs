@@ -163,7 +163,7 @@ impl RedisStore {
     /// Returns the same errors as [`Membership::wait_for_updates`].
     pub async fn news(&self, by: &Lease) -> Result<Option<NodeUpdates>, StoreError> {
         if self.link.is_behind() {
-            // The node must also receive a data loss as an update. Only the renewal of the lease detects a data loss.
+            // Only the renewal of the lease detects a data loss, and the node must learn of it.
             return self.renew_lease(by).await.map(Some);
         }
         let Some((calls, count)) = self.calls(by, NodeQuery::Call).await? else { return Ok(None) };

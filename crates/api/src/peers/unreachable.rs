@@ -58,8 +58,8 @@ impl Unreachable {
         self.stored_there("output", "is", id)
     }
 
-    /// Converts the error to a reply for a client that requested artifacts. Only the unreachable node has the
-    /// artifacts.
+    /// Converts the error to a reply for a client that requested artifacts. No other node than the unreachable one has
+    /// these artifacts.
     pub(crate) fn artifacts(self, id: ProcessId) -> ApiError {
         self.stored_there("artifacts", "are", id)
     }

@@ -33,7 +33,7 @@ pub struct CancelArgs {
     /// Cancel all live processes; with --project, those of the project
     #[arg(long)]
     pub all: bool,
-    /// Cancel all processes on this level and below; roots are on level 0
+    /// Cancel all processes on this level and on all deeper levels; roots are on level 0
     #[arg(long, value_name = "N", conflicts_with_all = ["all", "revision"],
           allow_negative_numbers = true)]
     pub level: Option<u8>,

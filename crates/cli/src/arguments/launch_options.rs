@@ -77,7 +77,7 @@ pub struct WorkArgs {
     /// Report `idle` after this time without output; 0 means never [default: monitor.idle_after]
     #[arg(long, help_heading = "Monitoring", value_name = "TIME", allow_hyphen_values = true)]
     pub idle_after: Option<DurationArg>,
-    /// Report `stalled` after this time without output, report and CPU use, or without a change of progress [default: monitor.stall_after]
+    /// Mark as `stalled` after this time without any output, report or CPU use, or without a change of progress [default: monitor.stall_after]
     #[arg(long, help_heading = "Monitoring", value_name = "TIME", allow_hyphen_values = true)]
     pub stall_after: Option<DurationArg>,
 

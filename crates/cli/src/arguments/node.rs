@@ -20,7 +20,7 @@ pub enum NodeVerb {
     List,
     /// Start no new processes on a node; running processes continue
     Drain(NodeName),
-    /// Start processes on a node again
+    /// Allow a drained node to start processes again
     Undrain(NodeName),
     /// Remove a node that left or is lost; its running processes become interrupted (asks for confirmation)
     Forget(NodeName),

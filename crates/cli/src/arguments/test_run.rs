@@ -23,7 +23,7 @@ pub struct TestsArgs {
     /// Process: an id, a unique prefix, a name or @last
     #[arg(value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
     pub id: String,
-    /// Show every failure with its trace, compared values and captured output
+    /// Show each failure with its trace, compared values and captured output, at most 1,000 without --json
     #[arg(long, conflicts_with_all = ["diff", "junit"])]
     pub failed: bool,
     /// List all tests, one on each line

@@ -78,6 +78,14 @@ pub(crate) fn test_run(run: &TestRunText<'_>) -> String {
                 text.push('\n');
                 text.push_str(&whole_failure(case, run.unicode));
             }
+            let failed = view.tests.failed.saturating_add(view.tests.errors);
+            let more = failed.saturating_sub(u64::try_from(run.failures.len()).unwrap_or(u64::MAX));
+            if more > 0 {
+                text.push_str(&format!(
+                    "\nand {more} more: longhaul tests {} --failed --json lists all\n",
+                    short(&view.id)
+                ));
+            }
         }
     }
     let rest = foot(run);

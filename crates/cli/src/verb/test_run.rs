@@ -16,8 +16,8 @@ use std::path::Path;
 
 /// Number of tests on one page.
 const PAGE: &str = "1000";
-/// Maximum number of failures that are read for the grouped view.
-const MAX_GROUPED: usize = 1_000;
+/// Maximum number of failures that are shown to people.
+const MAX_SHOWN: usize = 1_000;
 
 /// Shows the test results of a process.
 pub(crate) async fn test_run(context: &VerbContext, args: &TestsArgs) -> Result<i32, CliError> {
@@ -35,7 +35,9 @@ pub(crate) async fn test_run(context: &VerbContext, args: &TestsArgs) -> Result<
     if let Some(file) = &args.junit {
         return write_junit(context, args, file).await;
     }
-    let limit = if args.failed || args.all || console.is_json() { usize::MAX } else { MAX_GROUPED };
+    let is_for_people =
+        !args.all && matches!(console.format, None | Some(OutputFormat::Table | OutputFormat::Wide));
+    let limit = if is_for_people { MAX_SHOWN } else { usize::MAX };
     let view = fetch(context, args, limit).await?;
     match console.format {
         Some(OutputFormat::Json) => console.print_json(&view)?,

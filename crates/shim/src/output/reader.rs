@@ -299,7 +299,8 @@ impl std::fmt::Debug for OutputEntries {
     }
 }
 
-/// The output index without its dropped range. The numbers of the entries do not include dropped entries.
+/// The output index without its dropped range. The entries are numbered as if the dropped entries did
+/// not exist.
 struct VisibleIndex {
     segments: Segments,
     gap: OutputGap,

@@ -17,8 +17,8 @@ const CHECK_INTERVAL_MS: u64 = 60_000;
 /// Time between two checks if the size of the file is limited, in milliseconds.
 const LIMITED_CHECK_INTERVAL_MS: u64 = 1_000;
 
-/// The progress file of a command. It is a regular file: a write never blocks, and never fails because the reader no
-/// longer exists.
+/// The progress file of a command. Because it is a regular file, a write never blocks, and a write succeeds even if
+/// the reader no longer exists.
 pub(super) struct ProgressFile {
     file: OwnedFd,
     /// File size in bytes above which the file is emptied. Otherwise, the limit on the size of files would end the

@@ -220,7 +220,7 @@ fn patient(mut command: CommandSpec, grace: Duration) -> CommandSpec {
     command
 }
 
-/// A command is reported as running one time and as exited one time, with its exit code.
+/// A command is reported exactly once as running, and exactly once as exited, with its exit code.
 pub async fn a_command_runs_and_exits_with_its_code(world: &SpawnerFixture) {
     for code in [0, 7, 255] {
         let key = world.run(world.actors.exits(Duration::ZERO, code)).await;

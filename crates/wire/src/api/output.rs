@@ -190,18 +190,6 @@ pub struct MatchView {
     pub after: Vec<String>,
 }
 
-/// Size of the output.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct OutputCounts {
-    /// Number of bytes of both streams.
-    pub bytes: u64,
-    /// Cursor of the current end, from which new output can be read.
-    pub next_cursor: String,
-    /// True if the middle of the output was dropped because the log was too long.
-    pub truncated: bool,
-}
-
 const fn is_false(value: &bool) -> bool {
     !*value
 }

@@ -188,7 +188,7 @@ pub struct UpdateRequest {
     pub result: Option<serde_json::Value>,
     /// Error message of a command that longhaul runs. It replaces the generated message if the process fails.
     pub error: Option<String>,
-    /// Id that the agent's tool gave to its conversation or to the remote session of a command that longhaul runs.
+    /// Id of the agent's conversation, or of the remote session that the command created.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_session_id: Option<String>,
     /// True if the command waits for input that does not come from its standard input, such as an answer in a remote

@@ -115,8 +115,8 @@ fn of_file(file: &SessionFile, heir: Option<&str>) -> io::Result<Option<FoundSes
     })
 }
 
-/// Returns the session of an earlier process that has no session file, if this session may still be live. A stopped
-/// process keeps its session file as long as its session continues.
+/// Returns the session of the process in `record`, if this session may still be live although the process has no
+/// session file. A process that was stopped is not meant: its session file exists until its session ends.
 fn open_session(record: &ProcessView) -> Option<String> {
     let has_lost_sight = record.exit_code == Some(WAIT_TIMED_OUT);
     let was_cut_off = record.status == "interrupted";

@@ -12,7 +12,13 @@ fn results(failed: u64, cursor: Option<&str>) -> TestResultsView {
         name: Some("unit".to_owned()),
         status: "failed".to_owned(),
         attempt: 1,
-        tests: TestsView { total: 9, passed: 9 - failed, failed, complete: true, ..TestsView::default() },
+        tests: TestsView {
+            total: 9,
+            passed: 9_u64.saturating_sub(failed),
+            failed,
+            complete: true,
+            ..TestsView::default()
+        },
         cases: (0..failed).map(|n| case(&format!("t{n}"))).collect(),
         cursor: cursor.map(str::to_owned),
         ..TestResultsView::default()
@@ -77,6 +83,20 @@ fn failed_reads_every_page_and_shows_traces() {
     let json: Value =
         serde_json::from_str(&said("tests unit --json", false, |_| answered(&results(2, None))).out).unwrap();
     assert_eq!(json["cases"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn failed_shows_the_first_thousand_failures_and_counts_the_others() {
+    let answer = |asked: &FakeRequest| {
+        command_only(asked).unwrap_or_else(|| {
+            let tests = TestsView { total: 5_000, failed: 5_000, ..TestsView::default() };
+            answered(&TestResultsView { tests, ..results(1_000, Some("next")) })
+        })
+    };
+    let came = said("tests unit --failed", false, answer);
+    assert_eq!(came.asked.len(), 2, "one page and the command that runs the tests again");
+    let rest = "\nand 4000 more: longhaul tests b7d0ha00 --failed --json lists all\n";
+    assert!(came.out.contains("  t999\n") && came.out.contains(rest), "{}", came.out);
 }
 
 #[test]
