@@ -22,7 +22,7 @@ use log::AttemptLog;
 use longhaul_domain::{AttemptNo, ProcessId};
 use longhaul_engine::ports::{Loss, StoredProcess};
 use longhaul_engine::{EngineError, WaitCondition, WaitMode};
-use longhaul_view::{CaseMode, OutputCursor, Pattern, RenderMode, StreamSelection};
+use longhaul_view::{CaseMode, OutputCursor, Pattern, RenderMode};
 use longhaul_wire::api::{LostOutputView, OutputView, ReadRequest, SearchRequest, SearchView};
 use pages::{PageReader, RenderedPage};
 pub(crate) use place::is_over;
