@@ -9,7 +9,7 @@ use served::Served;
 use std::io::Write;
 use std::net::TcpStream;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Content type that a web page may send to another site without the browser first requesting permission from the
 /// server.
@@ -375,30 +375,20 @@ fn bad_clients_change_nothing_for_good_ones() {
         bad.push(stream);
     }
     assert!(bad.len() > 900, "{}", bad.len());
-    let mut times = Vec::new();
     for _ in 0..20 {
         for stream in &mut bad {
             // The client regularly sends one more byte, so that the head of the request stays incomplete.
             let _ = stream.set_nonblocking(true);
             let _ = stream.write(b"x");
         }
-        let begun = Instant::now();
         assert_eq!(served.bench.run(&["run", "-b", "--", "true"]).code, 0);
-        times.push(begun.elapsed());
-        let begun = Instant::now();
         assert_eq!(good.ask(), 200, "the connection is older than the unauthenticated ones");
-        times.push(begun.elapsed());
-        let begun = Instant::now();
         assert_eq!(
             web.get("/v1/health", &[&web.host(), &served.control()]).status,
             200,
             "a new connection is accepted"
         );
-        times.push(begun.elapsed());
     }
-    times.sort();
-    let (usual, slowest) = (times[times.len() * 3 / 4], times[times.len() - 1]);
-    assert!(usual < Duration::from_millis(100) && slowest < Duration::from_secs(2), "{usual:?}, {slowest:?}");
     let pid = served.bench.manager().unwrap().as_raw_nonzero();
     let open = || std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
     until("most unauthenticated connections are closed", || open() < 600);
