@@ -40,7 +40,7 @@ const VERBATIM: &[&str] = &["metadata", "result"];
 const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
 
 /// Help for a launch whose command is a line of shell.
-const COMMAND_LINE_HELP: &str = "send {\"command\": {\"program\": …, \"args\": […]}}; for a command line, send \
+const COMMAND_LINE_HELP: &str = "send {\"command\": {\"program\": …, \"args\": […], \"directory\": …}}; for a command line, send \
                                  {\"agent\": \"shell\", \"prompt\": \"…\"}, which is executed by /bin/sh";
 
 /// Extractor for a JSON request body. An empty body is treated as an empty object.

@@ -2,6 +2,7 @@
 
 use crate::truncate::shortened;
 use longhaul_api::ApiError;
+use longhaul_domain::ActionKind;
 use longhaul_wire::api::Problem;
 use rmcp::ErrorData;
 use rmcp::model::{CallToolResult, ContentBlock};
@@ -200,6 +201,14 @@ fn hint(problem: &Problem) -> Option<&'static str> {
         ) => Some("the process has ended; restart_process runs its command again as a new process"),
         ("invalid_status_transition", Some(_)) if is_too_early(problem) => {
             Some("the process starts in a moment: repeat the same call")
+        }
+        ("invalid_status_transition", Some(_))
+            if problem.reported
+                && problem.attempted.as_deref() == Some(ActionKind::ReportOutcome.as_str()) =>
+        {
+            Some(
+                "end registered work with complete_process or fail_process, which take the result or the error",
+            )
         }
         ("invalid_status_transition", Some(_)) if problem.attempted.as_deref() == Some("restart") => {
             Some("the process is still running: with stop: true it is stopped first")

@@ -78,10 +78,11 @@ fn unkillable(cell: &Cell) {
         let view = creature.view();
         assert_eq!(view["status"], "stopping", "alive, and reported otherwise: {view}");
         let conditions = view["conditions"].as_array().unwrap();
-        conditions.contains(&json!("stuck")).then_some(view)
+        // On a busy machine, the shim may find the survivors later than the manager reports the condition.
+        let names = view["reason"].as_str().is_some_and(|reason| reason.contains(&pid.to_string()));
+        (names && conditions.contains(&json!("stuck"))).then_some(view)
     });
     assert!(view["reason"].as_str().unwrap().contains("still running"), "{view}");
-    assert!(view["reason"].as_str().unwrap().contains(&pid.to_string()), "the survivor is not named: {view}");
     assert_eq!(creature.census.alive(), BTreeSet::from([pid]));
     group.set("freezer.state", "THAWED");
     let view = creature.ends();

@@ -195,6 +195,11 @@ fn hooks(
     // A hook inherits only those variables of the manager that the configuration names.
     let declared = layers.setting(key_of!("hooks.environment")).map_or(&[][..], ConfigEntry::list);
     environment.extend(variables(declared, variable));
+    let scope = scope(|field| {
+        let key = format!("{HOOKS}.{field}");
+        let setting = find(&key).and_then(|key| layers.setting(key));
+        (key, setting)
+    })?;
     let mut hooks = Vec::new();
     for moment in HookTrigger::ALL {
         let Some(setting) = find(moment.as_str()).and_then(|key| layers.setting(key)) else { continue };
@@ -207,11 +212,7 @@ fn hooks(
             directory: directory.clone(),
             environment: environment.clone(),
             timeout: span(layers, key_of!("hooks.timeout")),
-            scope: scope(|field| {
-                let key = format!("{HOOKS}.{field}");
-                let setting = find(&key).and_then(|key| layers.setting(key));
-                (key, setting)
-            })?,
+            scope: scope.clone(),
         };
         hooks.push(Hook::new(moment, plan).map_err(|error| {
             let help = "give a program and its arguments, such as [\"notify-send\", \"{name} {status}\"]";
@@ -322,6 +323,7 @@ mod tests {
             (webhook("statuses = [\"fialed\"]"), "webhook.chat.statuses", "failed"),
             (webhook("projects = [\"\"]"), "webhook.chat.projects", ""),
             (hooks("hooks.types = [\"test\"]"), "hooks.types", "test_suite, build, server"),
+            ("hooks.types = [\"test\"]\n".to_owned(), "hooks.types", "test_suite, build, server"),
             (hooks("hooks.statuses = [\"fialed\"]"), "hooks.statuses", "failed"),
         ] {
             let error = of(&config).unwrap_err();

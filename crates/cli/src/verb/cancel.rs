@@ -222,6 +222,10 @@ async fn chosen(context: &VerbContext, args: &CancelArgs) -> Result<Vec<String>,
         refuse_during_outage(list.stale_since.as_deref())?;
     }
     let live = list.processes;
+    if let Some(session) = args.session.as_deref().filter(|_| live.is_empty()) {
+        // Distinguishes a session whose processes have ended from a session that does not exist.
+        super::wait::of_session(context, session).await?;
+    }
     if live.is_empty() {
         context.console.say("there is no live process to cancel");
         return Ok(Vec::new());

@@ -67,9 +67,6 @@ pub(super) async fn logs_to<W: AsyncWrite + Unpin>(
 /// Returns the ids of all commands of a session, oldest first. Reported work has no output.
 async fn commands_of_session(context: &VerbContext, session: &str) -> Result<Vec<String>, CliError> {
     let processes = super::wait::of_session(context, session).await?;
-    if processes.is_empty() {
-        return Err(super::wait::session::unknown(session));
-    }
     let commands = processes.into_iter().filter(|process| process.work != "reported");
     Ok(commands.map(|process| process.id).collect())
 }

@@ -1,6 +1,6 @@
 //! Implements `wait`.
 
-pub(super) mod session;
+mod session;
 
 use super::status::all_pages;
 use crate::arguments::{OutputFormat, WaitArgs, WaitGoal};
@@ -47,11 +47,7 @@ pub(crate) async fn wait(context: &VerbContext, args: &WaitArgs) -> Result<i32, 
     let mut ids = args.ids.clone();
     let mut known: Vec<Option<ProcessView>> = vec![None; ids.len()];
     if let Some(session) = &args.session {
-        let of_session = of_session(context, session).await?;
-        if of_session.is_empty() {
-            return Err(session::unknown(session));
-        }
-        for process in of_session {
+        for process in of_session(context, session).await? {
             let standing = ParsedStatus::of(&process);
             if standing.is_ended() && standing != ParsedStatus::Completed {
                 print_end(context, &process, args.goal);
@@ -127,12 +123,12 @@ pub(super) async fn with_retries(
     }
 }
 
-/// Returns all processes of a session, oldest first.
+/// Returns all processes of a session, oldest first. Returns an error if there are none.
 pub(super) async fn of_session(context: &VerbContext, session: &str) -> Result<Vec<ProcessView>, CliError> {
     let path = RequestPath::processes().with("all", "true").with("session", session);
     let mut processes = all_pages(context, path, None).await?.processes;
     processes.reverse();
-    Ok(processes)
+    if processes.is_empty() { Err(session::unknown(session)) } else { Ok(processes) }
 }
 
 fn named<'a>(ids: &'a [String], waiting: &'a [usize]) -> impl Iterator<Item = &'a str> {

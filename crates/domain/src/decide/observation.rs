@@ -226,10 +226,9 @@ impl Decider<'_> {
                 self.attempt_ended(ending_of(exit, exit.stopped))
             }
             State::Stopping { cause, since, .. } => {
-                // A stop that reached only the shim still counts as a request to end the process. There is one
-                // exception: if only the cleanup of leftovers was in progress at the time of the stop, the command had
-                // ended by itself.
-                let by_itself = exit.stopped.is_none() && exit.leftovers_found > 0 && exit.at < *since;
+                // The manager may decide to stop a command that has already exited: while the leftovers are cleaned up or
+                // the results are collected, or because the manager was suspended. The stop did not end such a command.
+                let by_itself = exit.stopped.is_none() && exit.at < *since;
                 match cause {
                     StopCause::Timeout if by_itself => self.attempt_ended(ending_of(exit, None)),
                     StopCause::Timeout => {

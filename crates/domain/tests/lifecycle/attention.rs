@@ -156,7 +156,7 @@ fn a_command_that_has_ended_runs_out_of_no_time_and_nothing_else_begins_of_it() 
 }
 
 #[test]
-fn a_stop_during_the_cleanup_does_not_change_the_end() {
+fn a_stop_after_the_exit_does_not_change_the_end() {
     for (cause, name) in [("cancel", "cancelled"), ("tick", "timeout")] {
         let told = command().after(&["claimed", "spawned"]).later(100_000).after(&[cause]);
         let State::Stopping { since, .. } = told.process.state else { panic!("{:?}", told.process.state) };
@@ -171,7 +171,8 @@ fn a_stop_during_the_cleanup_does_not_change_the_end() {
         };
         assert_eq!(ended(1, -1, None), "completed", "{cause}");
         assert_eq!(ended(1, 0, None), name, "the command ended on request");
-        assert_eq!(ended(0, -1, None), name, "there were no leftovers, so the stop is assumed to come first");
+        assert_eq!(ended(0, -1, None), "completed", "{cause}");
+        assert_eq!(ended(0, 0, None), name, "the command ended on request");
         assert_eq!(ended(1, -1, Some(StopCause::User)), "cancelled", "{cause}");
     }
 }

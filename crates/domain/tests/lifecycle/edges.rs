@@ -1,13 +1,13 @@
 //! The list of permitted status changes.
 
-use crate::inputs::{COLUMNS, column, exited};
+use crate::inputs::{COLUMNS, column, exited, input};
 use crate::situations::{situations, stubborn};
 use longhaul_domain::Status::{self, *};
 use longhaul_domain::{AttemptNo, Decision, Effect, Ending, Event, ExitStatus, Fact, NoOpReason, StopCause};
 use std::collections::BTreeSet;
 
 /// All status changes that a single decision can cause.
-const LEGAL: [(Status, Status); 33] = [
+const LEGAL: [(Status, Status); 34] = [
     (Pending, Starting),
     (Pending, Running), // reported work that waited for a slot
     (Pending, Cancelled),
@@ -37,7 +37,8 @@ const LEGAL: [(Status, Status); 33] = [
     (Paused, Interrupted),
     (Stopping, Pending),   // stopped for its timeout, and is retried
     (Stopping, Running),   // stopped for its timeout, and waits for its descendants
-    (Stopping, Completed), // the reporter completed the work before it got the cancel
+    (Stopping, Completed), // the work was completed before the stop, or before the reporter got the cancel
+    (Stopping, Failed),    // the command had failed before the stop
     (Stopping, Timeout),
     (Stopping, Cancelled),
     (Stopping, Interrupted),
@@ -48,7 +49,9 @@ fn one_decision_changes_the_status_only_along_the_legal_edges() {
     let mut found = BTreeSet::new();
     for (_, situation) in situations() {
         for name in COLUMNS {
-            for input in column(name, &situation.process) {
+            // An exit that happened before the stop of the situation.
+            let before_stop = (name == "exited_1").then(|| input(name, situation.process.attempt));
+            for input in column(name, &situation.process).into_iter().chain(before_stop) {
                 let Ok(step) = situation.process.decide(&situation.ctx, &situation.live_stats, &input) else {
                     continue;
                 };

@@ -4,7 +4,7 @@ use longhaul_domain::{
     Action, AttemptNo, Condition, Containment, Exit, ExitCircumstances, ExitStatus, Input, Interruption,
     JsonText, NodeId, Observation, PendingAction, Priority, Process, Progress, ProgressReport,
     ProgressSource, ReportedOutcome, SessionPolicy, Signal, SignalTarget, Stage, StartFailure, StartStage,
-    StopCause, TestDoubt, TestReport, TestTally, Timestamp, Usage,
+    State, StopCause, TestDoubt, TestReport, TestTally, Timestamp, Usage,
 };
 use std::time::Duration;
 
@@ -77,7 +77,7 @@ pub(crate) fn column(name: &str, process: &Process) -> Vec<Input> {
     let present = process.attempt;
     let Some(fresh) = name.strip_suffix("_stale") else {
         let attempt = if name == "claimed" { present.next() } else { present };
-        return vec![input(name, attempt)];
+        return vec![input_to(process, name, attempt)];
     };
     let before = AttemptNo(present.0.saturating_sub(1));
     let others = if fresh == "claimed" {
@@ -87,7 +87,19 @@ pub(crate) fn column(name: &str, process: &Process) -> Vec<Input> {
     } else {
         [before, present.next()]
     };
-    others.map(|attempt| input(fresh, attempt)).to_vec()
+    others.map(|attempt| input_to(process, fresh, attempt)).to_vec()
+}
+
+/// Returns the input with this name for `attempt`. If `process` is being stopped, an exit happens after the start of the
+/// stop.
+pub(crate) fn input_to(process: &Process, name: &str, attempt: AttemptNo) -> Input {
+    let mut input = input(name, attempt);
+    if let Input::Observation(Observation::Exited { exit, .. }) = &mut input
+        && let State::Stopping { since, .. } = &process.state
+    {
+        exit.at = exit.at.max(*since);
+    }
+    input
 }
 
 /// Returns the input with this name for `attempt`.

@@ -1,6 +1,6 @@
 //! Generators of random process histories: a spec, then a sequence of likely and unlikely inputs.
 
-use crate::inputs::{COLUMNS, column, input};
+use crate::inputs::{COLUMNS, column, input, input_to};
 use crate::situations::{Situation, command_spec};
 use longhaul_domain::{
     ChildrenPolicy, Deadline, Decision, DecisionContext, Effect, Input, LiveStats, Pending, Process,
@@ -123,7 +123,7 @@ pub(crate) fn awaited(process: &Process) -> Option<Input> {
         State::Pending(Pending::Delayed { .. }) | State::Ended(_) => None,
         State::Pending(Pending::Retrying { .. }) => Some(input("retry_now", present)),
         State::Starting { .. } => Some(input("spawned", present)),
-        State::Running { .. } | State::Stopping { .. } => Some(input("exited_0", present)),
+        State::Running { .. } | State::Stopping { .. } => Some(input_to(process, "exited_0", present)),
         State::Reported { .. } | State::CancelRequested { .. } => Some(input("complete", present)),
         State::Paused { .. } => Some(input("resume", present)),
         State::AwaitingChildren(_) => Some(input("descendants_ended", present)),

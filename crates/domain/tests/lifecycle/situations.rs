@@ -1,6 +1,6 @@
 //! The processes of the transition table, one for each row. Each process reaches its state only through inputs.
 
-use crate::inputs::input;
+use crate::inputs::input_to;
 use longhaul_domain::{
     AwakeTime, Capabilities, ChildrenPolicy, CommandSpec, DecisionContext, Lineage, LiveStats, Process,
     ProcessId, RandomBits, ReadyWhen, ReportedSpec, RetryPolicy, Spec, Timestamp, Work,
@@ -270,7 +270,10 @@ impl Situation {
     pub(crate) fn after(mut self, inputs: &[&str]) -> Self {
         for name in inputs {
             let attempt = if *name == "claimed" { self.process.attempt.next() } else { self.process.attempt };
-            let step = self.process.decide(&self.ctx, &self.live_stats, &input(name, attempt)).unwrap();
+            let step = self
+                .process
+                .decide(&self.ctx, &self.live_stats, &input_to(&self.process, name, attempt))
+                .unwrap();
             assert_ne!(step.events, [], "{name} does nothing to {:?}", self.process.state);
             self.process.evolve(&step.events);
         }

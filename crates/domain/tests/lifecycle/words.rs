@@ -1,6 +1,6 @@
 //! Tests of names, texts and small rules of the lifecycle.
 
-use crate::inputs::{COLUMNS, column, exit, input};
+use crate::inputs::{COLUMNS, column, exit, input_to};
 use crate::situations::{Situation, awaiting_command, command, command_spec, report, situations};
 use longhaul_domain::{
     ActionKind, AttemptNo, Containment, Effect, EndTimePrecision, EndedBy, Ending, EnvironmentSpec,
@@ -52,7 +52,7 @@ fn every_type_is_read_by_its_word() {
 fn a_refusal_says_the_present_status_and_the_attempt() {
     let refused = |life: crate::situations::Situation, name: &str| {
         life.process
-            .decide(&life.ctx, &life.live_stats, &input(name, life.process.attempt))
+            .decide(&life.ctx, &life.live_stats, &input_to(&life.process, name, life.process.attempt))
             .unwrap_err()
             .to_string()
     };

@@ -188,7 +188,11 @@ impl Report {
         match open.element {
             Element::Case => {
                 let framework = self.framework.unwrap_or(Framework::Junit);
-                if let Some(case) = self.case.take().map(|case| case.finish(framework)) {
+                if let Some(case) = self.case.take() {
+                    if case.has_both() {
+                        self.totals.count_repeated();
+                    }
+                    let case = case.finish(framework);
                     let totals = &mut self.totals;
                     if self.filter.add(case, &mut |case| emit_case(case, framework, totals, emit)) {
                         self.totals.count_repeated();

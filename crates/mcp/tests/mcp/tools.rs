@@ -387,6 +387,8 @@ async fn reported_work_is_registered_reported_on_and_ended() {
     let report = json!({ "process_id": id, "progress": 40, "stage": "chapter 3" });
     let told = client.call("report_progress", report).await;
     assert_eq!((&told["progress"], &told["stage"]), (&json!(40.0), &json!("chapter 3")));
+    let early = client.refusal("report_progress", json!({ "process_id": id, "result": 9 })).await;
+    assert!(early["hint"].as_str().unwrap().contains("complete_process"), "{early}");
     let done = client.call("complete_process", json!({ "process_id": id, "result": { "pages": 9 } })).await;
     assert_eq!(done["status"], "completed");
     let whole = client.call("get_process_status", json!({ "process_id": id })).await;

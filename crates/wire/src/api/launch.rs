@@ -192,7 +192,7 @@ pub struct LimitsRequest {
 pub struct ReportedRequest {
     /// Label of the place where the work is done.
     pub node_id: Option<String>,
-    /// True to wait for a slot of the key; false to start at once.
+    /// True to wait as `pending` while no slot of the key is free; false to start without a slot.
     pub queued: bool,
     /// Time without a heartbeat after which the work counts as interrupted, in milliseconds; 0 or no value means never.
     pub heartbeat_ms: Option<u64>,

@@ -41,7 +41,7 @@ pub struct ProcessView {
     pub reason: Option<String>,
     /// Current stage of the work, as last reported.
     pub stage: Option<String>,
-    /// Progress in percent, 0 to 100.
+    /// Progress in percent, 0 to 100; null for a command that has no known progress, because 0 would be a claim.
     pub progress: Option<f64>,
     /// Estimated remaining time, in milliseconds; null unless the process runs and the time can be estimated.
     pub eta_ms: Option<u64>,
@@ -102,7 +102,7 @@ pub struct ProcessView {
     pub tokens: Option<TokensView>,
     /// Id that the agent's tool gave to its conversation or to the remote session.
     pub agent_session_id: Option<String>,
-    /// PID of the command; null unless it runs.
+    /// PID of the command; null unless it runs, because the system may give the PID of an ended process to another one.
     pub pid: Option<u32>,
     /// Mechanism that keeps the descendants of the command together: `cgroup`, `subreaper` or `group`. The value is
     /// still present after the end.

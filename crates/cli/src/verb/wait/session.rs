@@ -45,9 +45,6 @@ pub(super) async fn wait_for_session(
         match &before {
             None => {
                 let known = of_session(context, session).await?;
-                if known.is_empty() && batch.live_count == 0 {
-                    return Err(unknown(session));
-                }
                 say_what_was(context, &known);
                 batch.ended =
                     known.iter().filter(|each| ParsedStatus::of(each).is_ended()).map(as_ended).collect();
@@ -81,7 +78,7 @@ pub(super) async fn wait_for_session(
 }
 
 /// Returns the error for a session that has no processes: the session name is wrong, or its records were pruned.
-pub(in crate::verb) fn unknown(session: &str) -> CliError {
+pub(super) fn unknown(session: &str) -> CliError {
     CliError::from(Problem {
         slug: "session_not_found".to_owned(),
         title: format!("no process belongs to session {}", clean_label(session)),

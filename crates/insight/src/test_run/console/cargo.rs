@@ -135,7 +135,13 @@ impl CargoConsole {
     fn end_detail(&mut self, emit: &mut dyn FnMut(TestEvent)) {
         if let Some(detail) = self.detail.take() {
             let mut case = case(&detail.name, TestOutcome::Failed);
+            let (file, line) = (case.file.clone(), case.line);
             rust::read(detail.text.text().trim_start_matches('\n')).attach(&mut case);
+            // Documentation tests are compiled in a temporary file, which the panic may name. The name of the test
+            // contains the place in the source.
+            if file.is_some() && case.file != file {
+                (case.file, case.line) = (file, line);
+            }
             case.offset = Some(detail.offset);
             emit(TestEvent::Explained(case));
         }
@@ -247,6 +253,22 @@ mod tests {
 
     const RESULT: &str =
         "test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s\n";
+
+    #[test]
+    fn documentation_test_keeps_the_place_in_its_name_if_the_panic_names_a_temporary_file() {
+        let output = "running 1 test\ntest src/lib.rs - add (line 1) ... FAILED\n\nfailures:\n\n---- src/lib.rs - add \
+                      (line 1) stdout ----\n\nthread 'main' (7) panicked at \
+                      /tmp/rustdoctestSZq9aS/doctest_bundle_2024.rs:6:1:\nassertion `left == right` failed\n  left: \
+                      2\n right: 3\n\n\nfailures:\n    src/lib.rs - add (line 1)\n\n";
+        let events = events(&format!("{output}{RESULT}"));
+        let explained = events.iter().find_map(|event| match event {
+            TestEvent::Explained(case) => Some(case),
+            _ => None,
+        });
+        let case = explained.unwrap();
+        assert_eq!((case.file.as_deref(), case.line), (Some("src/lib.rs"), Some(1)), "{events:?}");
+        assert_eq!(case.failure.as_ref().unwrap().expected.as_deref(), Some("3"), "{events:?}");
+    }
 
     #[test]
     fn line_of_cargo_that_arrives_late_does_not_end_the_program() {

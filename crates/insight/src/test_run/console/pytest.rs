@@ -43,6 +43,10 @@ impl ConsoleReader for PytestConsole {
             self.is_interrupted |= title.contains("KeyboardInterrupt");
             return;
         }
+        if line.starts_with("INTERNALERROR>") {
+            // pytest gave up, but still prints a last line with counts.
+            self.is_interrupted = true;
+        }
         match self.section {
             PytestSection::Progress => self.read_progress(line, emit),
             PytestSection::Blocks => self.blocks.read(at, line),

@@ -51,6 +51,8 @@ pub(super) struct OpenCase {
     is_not_run: bool,
     /// Result that counts: the first failure or error. If there is none, the first other result.
     result: Option<CaseResult>,
+    /// True if the test has both a failure and an error. The report counts both.
+    has_both: bool,
     /// True if a failed attempt was reported for a test that later passed.
     is_flaky: bool,
     /// True if the text of the current element is part of the result.
@@ -71,6 +73,7 @@ impl OpenCase {
             time: attributes.text("time"),
             is_not_run: matches!(status.as_str(), "notrun" | "skipped" | "disabled" | "ignored"),
             result: None,
+            has_both: false,
             is_flaky: false,
             is_reading: false,
             text: BoundedText::new(MAX_TEXT_LEN),
@@ -82,6 +85,9 @@ impl OpenCase {
     pub(super) fn start(&mut self, result: CaseResult) {
         let is_failure = |kind| matches!(kind, ResultKind::Failure | ResultKind::Error);
         self.is_flaky |= result.kind == ResultKind::Flaky;
+        self.has_both |= self.result.as_ref().is_some_and(|known| {
+            is_failure(known.kind) && is_failure(result.kind) && known.kind != result.kind
+        });
         self.is_reading = match &self.result {
             None => result.kind != ResultKind::Rerun,
             Some(known) => is_failure(result.kind) && !is_failure(known.kind),
@@ -107,6 +113,11 @@ impl OpenCase {
     /// Adds output of the test.
     pub(super) fn push_output(&mut self, bytes: &[u8]) {
         self.output.push(bytes);
+    }
+
+    /// Returns true if the test has both a failure and an error.
+    pub(super) const fn has_both(&self) -> bool {
+        self.has_both
     }
 
     /// Returns the test with its result.

@@ -8,10 +8,10 @@ use crate::test_run::case::{Framework, TestCase, TestCounts, TestPhase};
 pub(super) struct Stated {
     /// Number of tests, if the element states it.
     pub(super) tests: Option<u64>,
-    /// Number of failed tests.
-    pub(super) failures: u64,
-    /// Number of errors.
-    pub(super) errors: u64,
+    /// Number of failed tests, if the element states it.
+    failures: Option<u64>,
+    /// Number of errors, if the element states it.
+    errors: Option<u64>,
     /// Number of skipped tests, if the element states it.
     pub(super) skipped: Option<u64>,
 }
@@ -20,23 +20,23 @@ impl Stated {
     fn new(attributes: &Attributes<'_>) -> Self {
         Self {
             tests: attributes.number("tests"),
-            failures: attributes.number("failures").unwrap_or(0),
-            errors: attributes.number("errors").unwrap_or(0),
+            failures: attributes.number("failures"),
+            errors: attributes.number("errors"),
             skipped: attributes.number("skipped").or_else(|| attributes.number("disabled")),
         }
     }
 
     /// Returns the number of tests that passed.
     pub(super) fn passed(&self) -> Option<u64> {
-        let others = self.failures.saturating_add(self.errors).saturating_add(self.skipped.unwrap_or(0));
-        Some(self.tests?.saturating_sub(others))
+        let others = [self.failures, self.errors, self.skipped].into_iter().flatten();
+        Some(self.tests?.saturating_sub(others.fold(0, u64::saturating_add)))
     }
 
     const fn plus(self, other: Self) -> Self {
         Self {
             tests: sum(self.tests, other.tests),
-            failures: self.failures.saturating_add(other.failures),
-            errors: self.errors.saturating_add(other.errors),
+            failures: sum(self.failures, other.failures),
+            errors: sum(self.errors, other.errors),
             skipped: sum(self.skipped, other.skipped),
         }
     }
@@ -111,23 +111,26 @@ impl StatedTotals {
     pub(super) fn totals(&self) -> Option<TestCounts> {
         let failures = self.counted.failures();
         let candidates = [self.root, self.outer, self.all];
+        // A report that states no number of failures or errors cannot contradict the results.
+        let failed_of = |stated: &Stated| stated.failures.unwrap_or(self.counted.failed);
+        let errors_of = |stated: &Stated| stated.errors.unwrap_or(self.counted.errors);
         let agrees = |stated: &&Stated| {
             stated.tests == Some(self.counted.total)
-                && stated.failures.saturating_add(stated.errors) == failures
+                && failed_of(stated).saturating_add(errors_of(stated)) == failures
         };
         let stated = candidates.iter().find(agrees);
         let stated = *stated.or_else(|| candidates.iter().find(|stated| stated.tests.is_some()))?;
         let total = stated.tests?.saturating_sub(self.twice);
-        let errors = stated.errors.saturating_sub(self.repeated);
+        let (failed, errors) = (failed_of(&stated), errors_of(&stated).saturating_sub(self.repeated));
         let skipped = stated.skipped.or(self.outer.skipped).unwrap_or(self.counted.skipped);
         let apart = self.counted.xfailed.saturating_add(self.counted.todo);
         let skipped = skipped.saturating_sub(apart);
-        let others = [stated.failures, errors, skipped, apart].into_iter().fold(0, u64::saturating_add);
+        let others = [failed, errors, skipped, apart].into_iter().fold(0, u64::saturating_add);
         // Some frameworks have no category for errors. Their reports count errors as failures.
-        let (failed, errors) = if stated.failures.saturating_add(errors) == failures {
+        let (failed, errors) = if failed.saturating_add(errors) == failures {
             (self.counted.failed, self.counted.errors)
         } else {
-            (stated.failures, errors)
+            (failed, errors)
         };
         let passed = total.saturating_sub(others);
         let TestCounts { xfailed, todo, .. } = self.counted;
