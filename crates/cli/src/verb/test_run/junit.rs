@@ -101,7 +101,9 @@ fn test_case(case: &TestCaseView) -> String {
     if let Some(line) = case.line {
         text.push_str(&format!(" line=\"{line}\""));
     }
-    text.push_str(&format!(" time=\"{:.3}\"", case.duration_s.unwrap_or(0.0)));
+    if let Some(time) = case.duration_s {
+        text.push_str(&format!(" time=\"{time:.3}\""));
+    }
     let message = case.message.as_deref().map(attribute).unwrap_or_default();
     let detail = match case.outcome.as_str() {
         outcome @ ("failed" | "error") => {
@@ -195,7 +197,7 @@ mod tests {
         );
         let plain =
             TestCaseView { id: "t".to_owned(), outcome: "passed".to_owned(), ..TestCaseView::default() };
-        assert_eq!(test_case(&plain), "<testcase classname=\"\" name=\"t\" time=\"0.000\"/>\n");
+        assert_eq!(test_case(&plain), "<testcase classname=\"\" name=\"t\"/>\n");
         let skipped = TestCaseView { outcome: "xfailed".to_owned(), ..plain };
         assert!(test_case(&skipped).contains("<skipped type=\"xfail\" message=\"\"/>"));
     }
