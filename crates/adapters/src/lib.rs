@@ -6,6 +6,7 @@
 //! | `rows` | [`rows`] | store | the rules of a store, written once, on a small port for databases |
 //! | `memory` | [`memory`] | store | tests and embedding; the rules of `rows` on maps in memory |
 //! | `sqlite` | [`sqlite`] | store | local store |
+//! | `postgres` | [`postgres`] | store | shared store of a cluster |
 //! | `fs` | [`fs`] | store | local store in JSON files for people and tools |
 //! | `redis` | [`redis`] | store | shared store of a cluster |
 //! | `outbox` | [`outbox`] | store, around a shared store | a node's own work while the shared store is away or has
@@ -36,6 +37,8 @@ pub mod outbox;
 pub mod peers;
 #[cfg(any(feature = "rows", feature = "sqlite"))]
 mod placement_class;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(any(feature = "fs", feature = "redis", feature = "sqlite"))]
 mod prefix;
 #[cfg(feature = "redis")]
@@ -50,7 +53,7 @@ pub mod sqlite;
 pub mod system;
 #[cfg(any(feature = "redis", feature = "rows"))]
 mod tail_frames;
-#[cfg(any(feature = "peers", feature = "webhook"))]
+#[cfg(any(feature = "peers", feature = "postgres-tls", feature = "webhook"))]
 mod trust;
 #[cfg(feature = "webhook")]
 pub mod webhook;
