@@ -17,6 +17,7 @@ mod failure;
 mod journal;
 mod journal_line;
 mod journal_view;
+mod ledger;
 mod maintenance;
 mod membership;
 mod migrate;

@@ -1,10 +1,12 @@
-//! Driven adapters of longhaul, one module and one Cargo feature each. No module imports another, except that `fs` is
-//! `memory` with a journal.
+//! Driven adapters of longhaul, one module and one Cargo feature each. No module imports another, except that stores on
+//! [`rows`] import it.
 //!
 //! | feature | module | port | purpose |
 //! | --- | --- | --- | --- |
-//! | `memory` | [`memory`] | store | tests and embedding; the reference implementation |
+//! | `rows` | [`rows`] | store | the rules of a store, written once, on a small port for databases |
+//! | `memory` | [`memory`] | store | tests and embedding; the rules of `rows` on maps in memory |
 //! | `sqlite` | [`sqlite`] | store | local store |
+//! | `postgres` | [`postgres`] | store | shared store of a cluster |
 //! | `fs` | [`fs`] | store | local store in JSON files for people and tools |
 //! | `redis` | [`redis`] | store | shared store of a cluster |
 //! | `outbox` | [`outbox`] | store, around a shared store | a node's own work while the shared store is away or has
@@ -21,7 +23,7 @@ mod damage;
 mod database;
 #[cfg(any(feature = "system", feature = "webhook"))]
 mod durable;
-#[cfg(any(feature = "memory", feature = "redis", feature = "sqlite"))]
+#[cfg(any(feature = "fs", feature = "redis", feature = "rows", feature = "sqlite"))]
 mod fingerprint;
 #[cfg(feature = "fs")]
 pub mod fs;
@@ -33,17 +35,25 @@ pub mod os;
 pub mod outbox;
 #[cfg(feature = "peers")]
 pub mod peers;
-#[cfg(any(feature = "memory", feature = "redis", feature = "sqlite"))]
+#[cfg(any(feature = "rows", feature = "sqlite"))]
+mod placement_class;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(any(feature = "fs", feature = "redis", feature = "sqlite"))]
 mod prefix;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(feature = "rows")]
+pub mod rows;
 #[cfg(feature = "seal")]
 pub mod signing;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(feature = "system")]
 pub mod system;
-#[cfg(any(feature = "peers", feature = "webhook"))]
+#[cfg(any(feature = "redis", feature = "rows"))]
+mod tail_frames;
+#[cfg(any(feature = "peers", feature = "postgres-tls", feature = "webhook"))]
 mod trust;
 #[cfg(feature = "webhook")]
 pub mod webhook;

@@ -11,7 +11,6 @@
 
 mod answers;
 mod claim;
-mod class;
 mod commit;
 mod events;
 mod failure;

@@ -1,5 +1,6 @@
 //! The contract test suite of stores, run on the in-memory store.
 #![cfg(feature = "memory")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking too")]
 
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_testkit::fakes::VirtualClock;
@@ -40,4 +41,17 @@ mod with_long_leases {
 
 mod leased {
     longhaul_testkit::leased_store_suite!(super::open_leased);
+}
+
+#[path = "shared/long_queue.rs"]
+mod long_queue;
+
+/// A claim reads only the first process of each lane, so its duration does not depend on the length of the queue.
+#[tokio::test]
+async fn a_claim_from_a_long_queue_is_fast() {
+    let clock = VirtualClock::default();
+    let store = Arc::new(MemoryStore::new(Arc::new(clock.clone())));
+    let (claim, submission) = long_queue::claim_and_submit(store, clock).await;
+    eprintln!("100,000 waiting: claim {claim:?}, submission {submission:?}");
+    assert!(claim < Duration::from_millis(20), "{claim:?}");
 }

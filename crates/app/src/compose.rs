@@ -4,6 +4,7 @@ mod error;
 pub(crate) mod host_check;
 mod notifications;
 mod peer_transport;
+pub(crate) mod postgres;
 pub(crate) mod redis_check;
 pub(crate) mod shared;
 pub(crate) mod trust;

@@ -15,7 +15,7 @@ use crate::stores::Stores;
 use draft::StagingCopy;
 use longhaul_client::StateDir;
 use longhaul_engine::ports::{
-    Clock, EventCursor, Listing, PageRequest, ProcessFilter, SortOrder, StoreError, StoredProcess,
+    Clock, EventCursor, Listing, PageRequest, Presence, ProcessFilter, SortOrder, StoreError, StoredProcess,
 };
 use serde_json::json;
 use signatures::{SignatureHandling, is_added, is_shared};
@@ -53,7 +53,7 @@ pub(crate) fn store_copy(
         .map_err(|source| ProgramError::System { tried: "start the async runtime", source })?;
     let (counts, cleared) = runtime.block_on(async {
         if let StoreChoice::Other(url) = &from
-            && is_shared(&from)
+            && !is_added(&from)
             && !shared::exists(url).await.map_err(failed(&from))?
         {
             return Err(CopyError::Missing { store: from.to_string() });
@@ -200,19 +200,24 @@ async fn opened(
     {
         let opened = stores.open_movable(url, clock).await;
         let immovable = || CopyError::Immovable { scheme: scheme_of(url) };
-        return opened.ok_or_else(immovable)?.map_err(failed(choice));
+        let opened = opened.ok_or_else(immovable)?.map_err(failed(choice))?;
+        let nodes = opened.list_nodes().await.map_err(failed(choice))?;
+        let is_used = nodes.iter().any(|node| matches!(node.presence, Presence::Present { until: Some(_) }));
+        return if is_used { Err(in_use(choice)) } else { Ok(opened) };
     }
     let opened = compose::movable(choice, clock).await.map_err(failed(choice))?;
     opened.ok_or_else(|| match choice {
         StoreChoice::Memory => CopyError::Memory,
-        StoreChoice::Other(_) => CopyError::InUse {
-            store: choice.to_string(),
-            user: "a node whose lease has not expired".to_owned(),
-        },
+        StoreChoice::Other(_) => in_use(choice),
         StoreChoice::Sqlite(_) | StoreChoice::Fs(_) => {
             CopyError::InUse { store: choice.to_string(), user: StoreBinding::user(choice) }
         }
     })
+}
+
+/// Returns the error for a shared store that a node is using.
+fn in_use(choice: &StoreChoice) -> CopyError {
+    CopyError::InUse { store: choice.to_string(), user: "a node whose lease has not expired".to_owned() }
 }
 
 async fn fill(

@@ -1,6 +1,6 @@
 //! Registry of the kinds of stores that are selected by the URL scheme: shared stores, and stores that a program adds.
 
-use crate::compose::{CopyableStore, shared};
+use crate::compose::{CopyableStore, postgres, shared};
 use longhaul_engine::ports::{Clock, Migrate, NodeHome, Store, StoreError};
 use longhaul_wire::store::is_builtin_scheme;
 use std::collections::BTreeMap;
@@ -43,6 +43,7 @@ impl Default for Stores {
     fn default() -> Self {
         let mut stores = Self { known: BTreeMap::new(), movable: BTreeMap::new() };
         shared::add_to(&mut stores);
+        postgres::add_to(&mut stores);
         stores
     }
 }
@@ -99,14 +100,14 @@ impl Stores {
     pub(crate) fn choices(&self) -> String {
         let added = self.known.keys().filter(|scheme| !is_builtin_scheme(scheme));
         let added: String = added.map(|scheme| format!(", {scheme}:…")).collect();
-        format!("give sqlite:, sqlite:PATH, fs:PATH, memory{added} or redis://HOST")
+        format!("give sqlite:, sqlite:PATH, fs:PATH, memory{added}, postgres://HOST or redis://HOST")
     }
 
     /// Returns advice that lists the kinds of stores that can be copied.
     pub(crate) fn movable_choices(&self) -> String {
         let added = self.movable.keys().filter(|scheme| !is_builtin_scheme(scheme));
         let added: String = added.map(|scheme| format!(", {scheme}:…")).collect();
-        format!("give sqlite:PATH, fs:PATH{added} or redis://HOST")
+        format!("give sqlite:PATH, fs:PATH{added}, postgres://HOST or redis://HOST")
     }
 
     /// Opens the store with this URL. Returns `None` if the URL scheme is unknown.
@@ -135,6 +136,9 @@ pub(crate) fn unknown(url: &str) -> &'static str {
             "this program was built without support for Redis Cluster; build it with `--features \
              redis-cluster,redis-tls`"
         }
+        "postgres" | "postgresql" => {
+            "this program was built without support for PostgreSQL; build it with `--features postgres`"
+        }
         _ => "this program does not support this type of store",
     }
 }
@@ -152,12 +156,15 @@ mod tests {
     #[test]
     fn stores_that_a_program_adds_are_among_those_to_choose_from() {
         let mut stores = Stores::default();
-        stores.add("postgres", |_| async { Err(StoreError::Unavailable { source: "it is away".into() }) });
+        stores.add("etcd", |_| async { Err(StoreError::Unavailable { source: "it is away".into() }) });
         assert_eq!(
             stores.choices(),
-            "give sqlite:, sqlite:PATH, fs:PATH, memory, postgres:… or redis://HOST"
+            "give sqlite:, sqlite:PATH, fs:PATH, memory, etcd:…, postgres://HOST or redis://HOST"
         );
-        assert_eq!(Stores::default().choices(), "give sqlite:, sqlite:PATH, fs:PATH, memory or redis://HOST");
+        assert_eq!(
+            Stores::default().choices(),
+            "give sqlite:, sqlite:PATH, fs:PATH, memory, postgres://HOST or redis://HOST"
+        );
     }
 
     #[tokio::test]

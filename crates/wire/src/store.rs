@@ -12,6 +12,8 @@ const BUILTIN_SCHEMES: &[&str] = &[
     "memory",
     "sqlite",
     "fs",
+    "postgres",
+    "postgresql",
     "redis",
     "rediss",
     "redis+unix",
@@ -81,8 +83,8 @@ pub fn is_builtin_scheme(scheme: &str) -> bool {
 
 /// Returns the URL of a store without its secrets.
 ///
-/// In the URL of a shared store, the text between `//` and `@` and the query parameter `pass` are replaced, because
-/// they may contain a password. The URL of a store that a program added may contain a secret anywhere, so only its
+/// In the URL of a shared store, the text between `//` and `@` and the query parameters whose names contain `pass` are
+/// replaced, because they may contain a password. The URL of a store that a program added may contain a secret anywhere, so only its
 /// scheme is shown.
 #[must_use]
 pub fn without_password(url: &str) -> String {
@@ -104,7 +106,10 @@ pub fn without_password(url: &str) -> String {
     let Some((place, query)) = shown.split_once('?') else {
         return shown;
     };
-    let parts = query.split('&').map(|part| if part.starts_with("pass=") { "pass=…" } else { part });
+    let parts = query.split('&').map(|part| match part.split_once('=') {
+        Some((name, _)) if name.contains("pass") => format!("{name}=…"),
+        Some(_) | None => part.to_owned(),
+    });
     format!("{place}?{}", parts.collect::<Vec<_>>().join("&"))
 }
 
@@ -121,7 +126,8 @@ mod tests {
             ("redis+unix:///s?pass=hunter2&db=1", "redis+unix:///s?pass=…&db=1"),
             ("redis:me:hunter2@host", "redis:…"),
             ("postgres:host=x user=me password=hunter2", "postgres:…"),
-            ("postgres://me:hunter2@host/base?sslpassword=hunter2", "postgres:…"),
+            ("postgres://me:hunter2@host/base?password=hunter2", "postgres://…@host/base?password=…"),
+            ("etcd://me:hunter2@host", "etcd:…"),
         ] {
             assert_eq!(without_password(url), shown);
         }

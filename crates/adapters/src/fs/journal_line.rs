@@ -4,7 +4,7 @@
 //! all later lines are replayed too.
 
 use super::failure::corrupt;
-use crate::memory::state::{MemoryRow, Node, OpReply};
+use super::ledger::state::{LedgerReply, LedgerRow, Node};
 use longhaul_domain::{
     ActionSeq, Epoch, LiveStats, OpId, Policy, PolicyVersion, ProcessId, Revision, Seq, SlotKey,
 };
@@ -190,7 +190,7 @@ impl JournalLine {
         Self::Served { key: key.map(ToString::to_string), at }
     }
 
-    pub(super) fn process(row: &MemoryRow, extent: WrittenExtent) -> Self {
+    pub(super) fn process(row: &LedgerRow, extent: WrittenExtent) -> Self {
         Self::Process(Box::new(ProcessLine::of(row, extent)))
     }
 
@@ -224,10 +224,10 @@ impl JournalLine {
         })
     }
 
-    pub(super) fn answer(op: OpId, answer: OpReply) -> Self {
+    pub(super) fn answer(op: OpId, answer: LedgerReply) -> Self {
         let (revision, action) = match answer {
-            OpReply::Committed(revision) => (Some(revision.0), None),
-            OpReply::Wished(no) => (None, Some(no.0)),
+            LedgerReply::Committed(revision) => (Some(revision.0), None),
+            LedgerReply::Wished(no) => (None, Some(no.0)),
         };
         Self::OpReply(OpReplyLine { op: op.as_uuid().to_string(), revision, action })
     }
@@ -237,12 +237,12 @@ impl NodeLine {
     pub(super) fn read(self) -> Result<Node, StoreError> {
         let home = self.state_dir.map(|dir| NodeHome { id: dir.id, place: dir.path });
         let facts = NodeDescriptor { id: name(&self.id)?, home, boot: self.boot, version: self.version };
-        Ok(Node { facts, epoch: Epoch(self.epoch), left: self.left, forgotten: false })
+        Ok(Node { facts, epoch: Epoch(self.epoch), left: self.left })
     }
 }
 
 impl ProcessLine {
-    fn of(row: &MemoryRow, extent: WrittenExtent) -> Self {
+    fn of(row: &LedgerRow, extent: WrittenExtent) -> Self {
         let stored = &row.stored;
         Self {
             id: stored.process.id.to_string(),
@@ -272,7 +272,7 @@ impl ProcessLine {
     }
 
     /// Decodes the line into a row. `spec` is the JSON text of the fields that never change.
-    pub(super) fn read(self, spec: &str) -> Result<MemoryRow, StoreError> {
+    pub(super) fn read(self, spec: &str) -> Result<LedgerRow, StoreError> {
         let process = record::decode(spec, self.life.get()).map_err(broken)?;
         if process.id.to_string() != self.id {
             return Err(corrupt(format!("the record of {} contains the id {}", self.id, process.id)));
@@ -286,7 +286,7 @@ impl ProcessLine {
                 record::decode_pending_action(line.pending_action.get()).map_err(broken)?,
             ))
         });
-        Ok(MemoryRow {
+        Ok(LedgerRow {
             stored: StoredProcess {
                 process,
                 revision: Revision(self.revision),
@@ -299,8 +299,6 @@ impl ProcessLine {
             },
             last_wish: ActionSeq(self.last_action),
             claimed_until: None,
-            orphaned: None,
-            given: None,
         })
     }
 }
@@ -329,11 +327,11 @@ impl EventLine {
 }
 
 impl OpReplyLine {
-    pub(super) fn read(self) -> Result<(OpId, OpReply), StoreError> {
+    pub(super) fn read(self) -> Result<(OpId, LedgerReply), StoreError> {
         let op = uuid::Uuid::parse_str(&self.op).map_err(|_| corrupt("a reply names no operation"))?;
         let answer = match (self.revision, self.action) {
-            (Some(revision), None) => OpReply::Committed(Revision(revision)),
-            (None, Some(no)) => OpReply::Wished(ActionSeq(no)),
+            (Some(revision), None) => LedgerReply::Committed(Revision(revision)),
+            (None, Some(no)) => LedgerReply::Wished(ActionSeq(no)),
             (Some(_), Some(_)) | (None, None) => return Err(corrupt("a reply is not valid")),
         };
         Ok((OpId::new(op), answer))

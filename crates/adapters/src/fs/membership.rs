@@ -8,7 +8,7 @@ impl OutputTails for FsStore {}
 impl Membership for FsStore {
     async fn register(&self, me: &NodeDescriptor) -> Result<Lease, StoreError> {
         let me = me.clone();
-        self.write(NO_OP, move |state, now| state.register(now, &me)).await
+        self.write(NO_OP, move |state, _| state.register(&me)).await
     }
 
     async fn renew_lease(&self, by: &Lease) -> Result<NodeUpdates, StoreError> {

@@ -2,8 +2,8 @@
 
 use super::failure::corrupt;
 use super::journal_line::{JournalLine, ProcessLine, hexadecimal, id, name, read_policy, read_vitals};
+use super::ledger::state::Node;
 use super::state::StoreState;
-use crate::memory::state::Node;
 use longhaul_domain::{PolicyVersion, Seq, SlotKey};
 use longhaul_ports::{EventCursor, Lease, StoreError};
 use longhaul_wire::record;

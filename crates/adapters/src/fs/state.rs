@@ -1,8 +1,8 @@
 //! The memory store, with a record of the changes that are not yet written to files.
 
 use super::journal_line::{JournalLine, WrittenExtent};
+use super::ledger::state::{LedgerReply, LedgerRow, LedgerState, Node};
 use crate::fingerprint::Fingerprint;
-use crate::memory::state::{MemoryRow, MemoryState, Node, OpReply};
 use longhaul_domain::{
     ActionSeq, AttemptNo, LaunchKey, LiveStats, NodeId, OpId, PendingAction, Policy, PolicyVersion,
     ProcessId, Retention, Revision, SessionId, SlotKey, Timestamp,
@@ -22,7 +22,7 @@ const MAX_SPEC_BYTES: usize = 1024 * 1024;
 /// The complete state of the store.
 #[derive(Debug, Default)]
 pub(super) struct StoreState {
-    pub(super) ledger: MemoryState,
+    pub(super) ledger: LedgerState,
     /// Launch keys of deleted processes. Such a key must not start a second process.
     pub(super) old_keys: BTreeMap<(Option<SessionId>, LaunchKey), RetiredLaunchKey>,
     dirty: DirtySet,
@@ -36,7 +36,7 @@ struct DirtySet {
     nodes: BTreeSet<NodeId>,
     pruned: Vec<(ProcessId, u64)>,
     old_keys: Vec<RetiredLaunchKey>,
-    answers: Vec<(OpId, OpReply)>,
+    answers: Vec<(OpId, LedgerReply)>,
     policy: bool,
     /// Cursor of the last event that is written to files.
     cursor: EventCursor,
@@ -95,7 +95,7 @@ impl StoreState {
         let revision = self.ledger.commit(change)?;
         if !repeated {
             self.changed(id);
-            self.dirty.answers.push((op, OpReply::Committed(revision)));
+            self.dirty.answers.push((op, LedgerReply::Committed(revision)));
         }
         Ok(revision)
     }
@@ -110,7 +110,7 @@ impl StoreState {
         let no = self.ledger.enqueue_action(id, op, action)?;
         if !repeated {
             self.changed(*id);
-            self.dirty.answers.push((op, OpReply::Wished(no)));
+            self.dirty.answers.push((op, LedgerReply::Wished(no)));
         }
         Ok(no)
     }
@@ -141,7 +141,7 @@ impl StoreState {
     pub(super) fn prune(&mut self, now: Timestamp, rule: &Retention, limit: u32) -> PrunedBatch {
         let (gone, more) = self.ledger.prune_rows(now, rule, limit);
         let mut pruned = PrunedBatch { ids: Vec::new(), more, total: self.ledger.pruned_total };
-        for MemoryRow { stored, .. } in gone {
+        for LedgerRow { stored, .. } in gone {
             let (id, spec) = (stored.process.id, &stored.process.spec);
             self.dirty.rows.remove(&id);
             self.dirty.live_stats.remove(&id);
@@ -174,8 +174,8 @@ impl StoreState {
         Ok(version)
     }
 
-    pub(super) fn register(&mut self, now: Timestamp, me: &NodeDescriptor) -> Result<Lease, StoreError> {
-        let lease = self.ledger.register(now, me)?;
+    pub(super) fn register(&mut self, me: &NodeDescriptor) -> Result<Lease, StoreError> {
+        let lease = self.ledger.register(me)?;
         self.dirty.nodes.insert(me.id.clone());
         Ok(lease)
     }
@@ -211,7 +211,7 @@ impl StoreState {
         let last_wish = stored.pending_actions.iter().map(|(no, _)| *no).max().unwrap_or_default();
         self.dirty.rows.insert(id, WrittenExtent::Whole);
         self.ledger.last_seq = self.ledger.last_seq.max(stored.seq);
-        self.insert_row(MemoryRow { stored, last_wish, claimed_until: None, orphaned: None, given: None });
+        self.insert_row(LedgerRow { stored, last_wish, claimed_until: None });
     }
 
     pub(super) fn take_event(&mut self, logged: LoggedEvent) {
@@ -226,7 +226,7 @@ impl StoreState {
         for member in &store_metadata.nodes {
             let RegisteredNode { facts, epoch, left } = member.clone();
             self.dirty.nodes.insert(facts.id.clone());
-            ledger.nodes.insert(facts.id.clone(), Node { facts, epoch, left, forgotten: false });
+            ledger.nodes.insert(facts.id.clone(), Node { facts, epoch, left });
         }
         for key in &store_metadata.served {
             ledger.claims += 1;
@@ -246,7 +246,7 @@ impl StoreState {
     }
 
     /// Adds a row to the records and their indexes.
-    pub(super) fn insert_row(&mut self, row: MemoryRow) {
+    pub(super) fn insert_row(&mut self, row: LedgerRow) {
         let (id, spec) = (row.stored.process.id, &row.stored.process.spec);
         if let Some(key) = &spec.launch_key {
             let scope = (spec.session.clone(), key.clone());

@@ -3,17 +3,20 @@ use super::codec::{SEPARATOR, push_lease, refusal};
 use super::failure::corrupt;
 use super::process::NO_OP;
 use super::script::{ScriptArgs, TAIL, TAIL_OF};
+use crate::tail_frames;
 use async_trait::async_trait;
-use longhaul_domain::{AttemptNo, ProcessId, Timestamp};
-use longhaul_ports::{AttemptKey, Lease, OutputChunk, OutputSource, OutputTail, OutputTails, StoreError};
-use longhaul_wire::output::{FrameKind, OutputFrame};
+use longhaul_domain::{AttemptNo, ProcessId};
+use longhaul_ports::{AttemptKey, Lease, OutputTail, OutputTails, StoreError};
 
 #[async_trait]
 impl OutputTails for RedisStore {
     async fn store_tail(&self, by: &Lease, key: AttemptKey, tail: &OutputTail) -> Result<bool, StoreError> {
         let mut args = ScriptArgs::default();
         args.bytes(key.id.as_uuid().as_bytes());
-        push_lease(&mut args, by).number(key.attempt.0.into()).number(tail.total).bytes(&frames(tail));
+        push_lease(&mut args, by)
+            .number(key.attempt.0.into())
+            .number(tail.total)
+            .bytes(&tail_frames::encode(tail));
         let mut reply = self.link.write(&TAIL, NO_OP, args).await?;
         match reply.word()?.as_str() {
             "ok" => Ok(true),
@@ -31,18 +34,6 @@ impl OutputTails for RedisStore {
     }
 }
 
-fn frames(tail: &OutputTail) -> Vec<u8> {
-    let mut out = Vec::new();
-    for OutputChunk { offset, source, at, bytes } in &tail.chunks {
-        let kind = match source {
-            OutputSource::Stdout => FrameKind::Stdout,
-            OutputSource::Stderr => FrameKind::Stderr,
-        };
-        OutputFrame { kind, offset: *offset, at: at.0, bytes: bytes.clone() }.encode(&mut out);
-    }
-    out
-}
-
 /// Decodes a stored output tail. It contains the attempt, the total length and the frames. The bytes are not trusted,
 /// because other programs may write to the server.
 pub(super) fn tail(kept: &[u8]) -> Result<(AttemptNo, OutputTail), StoreError> {
@@ -53,28 +44,7 @@ pub(super) fn tail(kept: &[u8]) -> Result<(AttemptNo, OutputTail), StoreError> {
     let (Some(attempt), Some(total)) = (attempt, total) else {
         return Err(corrupt("a stored output tail has no position"));
     };
-    let mut rest = part()?.to_vec();
-    let (mut chunks, mut end) = (Vec::new(), 0);
-    while let Some(OutputFrame { kind, offset, at, bytes }) =
-        OutputFrame::take(&mut rest).map_err(|error| corrupt(error.to_string()))?
-    {
-        let source = match kind {
-            FrameKind::Stdout => OutputSource::Stdout,
-            FrameKind::Stderr => OutputSource::Stderr,
-            FrameKind::Gap | FrameKind::End | FrameKind::Note => {
-                return Err(corrupt("a stored output tail has an invalid frame"));
-            }
-        };
-        let next = u64::try_from(bytes.len()).ok().and_then(|length| offset.checked_add(length));
-        end = match next {
-            Some(next) if offset >= end && next <= total => next,
-            Some(_) | None => return Err(corrupt("the frames of a stored output tail are out of order")),
-        };
-        chunks.push(OutputChunk { offset, source, at: Timestamp(at), bytes });
-    }
-    if !rest.is_empty() {
-        return Err(corrupt("a stored output tail ends within a frame"));
-    }
+    let chunks = tail_frames::decode(total, part()?.to_vec()).map_err(corrupt)?;
     Ok((AttemptNo(attempt), OutputTail { total, chunks }))
 }
 
@@ -85,6 +55,8 @@ fn number(text: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use longhaul_domain::Timestamp;
+    use longhaul_ports::{OutputChunk, OutputSource};
 
     #[test]
     fn a_stored_tail_is_decoded_unchanged_and_other_bytes_are_refused() {
@@ -99,13 +71,16 @@ mod tests {
             chunk(95, OutputSource::Stderr, b"\xfftwo\n"),
         ];
         let whole = OutputTail { total: 100, chunks };
-        let stored = [b"3\x1f100\x1f".as_slice(), &frames(&whole)].concat();
+        let stored = [b"3\x1f100\x1f".as_slice(), &tail_frames::encode(&whole)].concat();
         assert_eq!(tail(&stored).unwrap(), (AttemptNo(3), whole.clone()));
         for cut in 0..stored.len() {
             let read = tail(&stored[..cut]);
             assert!(read.is_err() || cut == 6 || cut == 36, "{cut}: {read:?}");
         }
         let late = OutputTail { total: 99, ..whole };
-        assert!(tail(&[b"3\x1f99\x1f".as_slice(), &frames(&late)].concat()).is_err(), "beyond the total");
+        assert!(
+            tail(&[b"3\x1f99\x1f".as_slice(), &tail_frames::encode(&late)].concat()).is_err(),
+            "beyond the total"
+        );
     }
 }

@@ -1,10 +1,10 @@
 //! Selects the next process to claim. [`longhaul_domain::admission`] contains the rule, and [`super::ready_keys`]
 //! provides the input of the rule.
 
-use super::class;
 use super::failure::StepAbort;
 use super::row;
 use super::write_connection::WriteConnection;
+use crate::placement_class;
 use longhaul_domain::{Event, Fact, LiveStats, NodeId, Process, Timestamp, Work};
 use longhaul_ports::{ClaimCapacity, Lease, StoreError, StoredProcess};
 use std::collections::BTreeSet;
@@ -16,7 +16,7 @@ impl WriteConnection {
         room: &ClaimCapacity,
     ) -> Result<Vec<StoredProcess>, StepAbort> {
         self.check(by)?;
-        let classes: BTreeSet<String> = room.classes.iter().map(class::of_class).collect();
+        let classes: BTreeSet<String> = room.classes.iter().map(placement_class::of_class).collect();
         let mut roots = room.roots.saturating_sub(self.roots_of(&by.node)?);
         let mut lines = self.ready_keys()?;
         let mut claimed = Vec::new();

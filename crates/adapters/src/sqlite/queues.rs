@@ -36,8 +36,8 @@ impl Queues for SqliteStore {
                 WHERE slot_state < 3 AND slot_state = 0 AND class >= 'labels:' AND class < 'labels;'";
             let mut statement = connection.prepare_cached(sql)?;
             let classes = statement.query_map([], |row| row.get::<_, String>(0))?;
-            let labels =
-                classes.filter_map(|class| class.map(|class| super::class::labels(&class)).transpose());
+            let labels = classes
+                .filter_map(|class| class.map(|class| crate::placement_class::labels(&class)).transpose());
             let placed = |labels| PlacementClass::Shared(Placement::Labels(labels));
             Ok(labels.map(|labels| labels.map(placed)).collect::<Result<_, _>>()?)
         })

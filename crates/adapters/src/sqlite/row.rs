@@ -2,7 +2,8 @@
 
 use super::answers::OpReplies;
 use super::failure::{StepAbort, corrupt};
-use super::{class, label_index};
+use super::label_index;
+use crate::placement_class;
 use longhaul_domain::{
     ActionSeq, AttemptNo, Epoch, LiveStats, PendingAction, Process, ProcessHeader, ProcessId, Revision, Seq,
     SlotState,
@@ -104,7 +105,7 @@ pub(super) fn insert(
             head.status.as_str(),
             head.attempt.0,
             key(&head),
-            class::of_placement(&process.spec.placement),
+            placement_class::of_placement(&process.spec.placement),
             !head.ancestors.is_empty(),
             head.priority.value(),
             head.due.map(|due| due.0),

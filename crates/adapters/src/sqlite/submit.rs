@@ -1,7 +1,6 @@
 //! Submission of new processes, with its checks.
 
 use super::claim::ClaimedRow;
-use super::class;
 use super::failure::StepAbort;
 use super::issued::IssuedRows;
 use super::maintenance::first_due;
@@ -9,6 +8,7 @@ use super::notifiers::NodeEvent;
 use super::row;
 use super::write_connection::{WriteConnection, policy_version};
 use crate::fingerprint::Fingerprint;
+use crate::placement_class;
 use longhaul_domain::{
     LiveStats, NodeId, Placement, Process, ProcessHeader, ProcessId, Revision, SlotKey, SlotState, Spec,
     Status, Timestamp,
@@ -227,8 +227,8 @@ impl WriteConnection {
     ) -> Result<bool, StepAbort> {
         let mut last = None;
         while let Some(group) = self.next_group_of(row::key(head), last.as_ref())? {
-            let elsewhere =
-                group.class.starts_with(class::PINNED) && group.class != class::pinned(&claimant.lease.node);
+            let elsewhere = group.class.starts_with(placement_class::PINNED)
+                && group.class != placement_class::pinned(&claimant.lease.node);
             let held_back = roots_full && group.is_root();
             if !elsewhere && !held_back {
                 let first = self.first_of(row::key(head), &group)?;

@@ -387,7 +387,7 @@ pub const KEYS: &[ConfigKey] = &[
         "store",
         ValueKind::Text,
         Some("sqlite:"),
-        "store URL: sqlite:, sqlite:PATH, fs:PATH, memory, redis://…",
+        "store URL: sqlite:, sqlite:PATH, fs:PATH, memory, postgres://…, redis://…",
     ),
     key(
         "watch.default",

@@ -1,8 +1,8 @@
 //! Verifies and creates launch signatures while a store is copied.
 
 use super::CopyError;
-use crate::compose::shared;
 use crate::compose::trust::{ClusterSigner, cluster_notary};
+use crate::compose::{postgres, shared};
 use crate::config::{ManagerConfig, StoreChoice};
 use longhaul_domain::Timestamp;
 use longhaul_engine::ports::{LaunchSigner as _, StoredProcess};
@@ -55,12 +55,12 @@ impl SignatureHandling {
 /// Returns true if the store is shared. In a shared store, write access does not imply permission to launch.
 pub(super) fn is_shared(store: &StoreChoice) -> bool {
     match store {
-        StoreChoice::Other(url) => shared::knows(url),
+        StoreChoice::Other(url) => shared::knows(url) || postgres::knows(url),
         StoreChoice::Memory | StoreChoice::Sqlite(_) | StoreChoice::Fs(_) => false,
     }
 }
 
-/// Returns true if the store is of a kind that a program added.
+/// Returns true if the registry opens the store: it is of a kind that a program added, or a PostgreSQL database.
 pub(super) fn is_added(store: &StoreChoice) -> bool {
-    matches!(store, StoreChoice::Other(_)) && !is_shared(store)
+    matches!(store, StoreChoice::Other(url) if !shared::knows(url))
 }

@@ -10,7 +10,7 @@ pub struct ServeArgs {
     /// Stop all processes when the manager ends, instead of leaving them running
     #[arg(long)]
     pub stop_processes: bool,
-    /// Store URL: sqlite:PATH, fs:PATH, memory or redis://…
+    /// Store URL: sqlite:PATH, fs:PATH, memory, postgres://… or redis://…
     #[arg(long, value_name = "URL")]
     pub store: Option<String>,
     /// Name of this node; must be unique in a cluster

@@ -1,22 +1,21 @@
 //! Chooses the next process to claim.
 
 use super::index::PlacementQueue;
-use super::state::{MemoryState, count, slot_state};
+use super::state::{LedgerState, count, slot_state};
 use longhaul_domain::admission::{self, Rank, ReadyKey};
 use longhaul_domain::{Event, Fact, LiveStats, ProcessId, SlotKey, SlotState, Timestamp, Work};
 use longhaul_ports::{ClaimCapacity, Lease, StoreError, StoredProcess};
 
-impl MemoryState {
+impl LedgerState {
     pub(crate) fn claim(
         &mut self,
         now: Timestamp,
         by: &Lease,
         room: &ClaimCapacity,
     ) -> Result<Vec<StoredProcess>, StoreError> {
-        self.check_living(now, by)?;
+        self.check(by)?;
         let mut claimed = Vec::new();
-        let batch = if self.leases.is_draining(&by.node) { 0 } else { room.batch };
-        while count(claimed.len()) < batch {
+        while count(claimed.len()) < room.batch {
             let next = admission::next(self.lines(by, room));
             let Some(stored) = next.and_then(|id| self.hand_over(now, by, id)) else {
                 break;
@@ -56,7 +55,7 @@ impl MemoryState {
         let attempt = before.process.attempt.next();
         let events = [Event { at: now, fact: Fact::Claimed { attempt, node: to.node.clone() } }];
         let stored = self.rows.change(&id, |row| {
-            (row.claimed_until, row.orphaned) = (None, None);
+            row.claimed_until = None;
             let stored = &mut row.stored;
             stored.process.evolve(&events);
             stored.revision = stored.revision.next();

@@ -1,15 +1,15 @@
 //! Commits changes of process records.
 
-use super::state::{MemoryRow, MemoryState, OpReply, class, slot_state};
+use super::state::{LedgerReply, LedgerRow, LedgerState, class, slot_state};
 use longhaul_domain::{
     ActionSeq, AttemptNo, LiveStats, OpId, PendingAction, Policy, PolicyVersion, Process, ProcessId,
     Revision, SlotState,
 };
 use longhaul_ports::{Change, StoreError, StoreRejection, Writer, max_pending_actions};
 
-impl MemoryState {
+impl LedgerState {
     pub(crate) fn commit(&mut self, change: Change) -> Result<Revision, StoreError> {
-        if let Some(OpReply::Committed(revision)) = self.stored_reply(&change.op) {
+        if let Some(LedgerReply::Committed(revision)) = self.stored_reply(&change.op) {
             return Ok(revision);
         }
         let id = change.next.id;
@@ -48,7 +48,7 @@ impl MemoryState {
             self.updates.for_all();
         }
         self.append(id, revision, change.events);
-        self.remember(change.op, OpReply::Committed(revision));
+        self.remember(change.op, LedgerReply::Committed(revision));
         Ok(revision)
     }
 
@@ -70,7 +70,7 @@ impl MemoryState {
         op: OpId,
         action: PendingAction,
     ) -> Result<ActionSeq, StoreError> {
-        if let Some(OpReply::Wished(no)) = self.stored_reply(&op) {
+        if let Some(LedgerReply::Wished(no)) = self.stored_reply(&op) {
             return Ok(no);
         }
         let stored = self.stored(id).ok_or(StoreError::Missing { id: *id })?;
@@ -81,13 +81,13 @@ impl MemoryState {
         if let Some(owner) = stored.owner.clone() {
             self.updates.for_one(&owner.node);
         }
-        let leave = |row: &mut MemoryRow| {
+        let leave = |row: &mut LedgerRow| {
             row.last_wish = row.last_wish.next();
             row.stored.pending_actions.push((row.last_wish, action));
             row.last_wish
         };
         let no = self.rows.change(id, leave).ok_or(StoreError::Missing { id: *id })?;
-        self.remember(op, OpReply::Wished(no));
+        self.remember(op, LedgerReply::Wished(no));
         Ok(no)
     }
 

@@ -1,15 +1,15 @@
 //! Maintenance of processes without an owner.
 
-use super::state::{MemoryRow, MemoryState};
+use super::state::{LedgerRow, LedgerState};
 use crate::fingerprint::Fingerprint;
 use longhaul_domain::{ProcessId, Retention, Seq, Timestamp};
-use longhaul_ports::{Lease, PrunedBatch, StoreError, StoredProcess};
+use longhaul_ports::{Lease, StoreError, StoredProcess};
 use std::time::Duration;
 
 /// Time for which a due row is reserved for the engine that claimed it.
 const DUE_LEASE: Duration = Duration::from_secs(5);
 
-impl MemoryState {
+impl LedgerState {
     pub(crate) fn claim_due(
         &mut self,
         now: Timestamp,
@@ -17,7 +17,6 @@ impl MemoryState {
         limit: u32,
     ) -> Result<Vec<StoredProcess>, StoreError> {
         self.check(by)?;
-        self.take_from_lost(now);
         let due = self.rows.index().due(now).filter_map(|id| self.rows.get(id));
         let mut due: Vec<(Timestamp, Seq, ProcessId)> =
             due.filter_map(|row| Some((row.due()?, row.stored.seq, row.stored.process.id))).collect();
@@ -32,12 +31,6 @@ impl MemoryState {
         Ok(due.into_iter().filter_map(hand).collect())
     }
 
-    pub(crate) fn prune(&mut self, now: Timestamp, rule: &Retention, limit: u32) -> PrunedBatch {
-        let (gone, more) = self.prune_rows(now, rule, limit);
-        let ids = gone.iter().map(|row| row.stored.process.id).collect();
-        PrunedBatch { ids, more, total: self.pruned_total }
-    }
-
     /// Deletes the ended records that the retention rule allows to delete, oldest first. Returns the deleted records,
     /// and whether more records can be deleted.
     pub(crate) fn prune_rows(
@@ -45,7 +38,7 @@ impl MemoryState {
         now: Timestamp,
         rule: &Retention,
         limit: u32,
-    ) -> (Vec<MemoryRow>, bool) {
+    ) -> (Vec<LedgerRow>, bool) {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let ended = self.rows.index().ended();
         // Rows are sorted by the time at which the process ended. If the rule keeps a row, it also keeps all later
@@ -59,9 +52,8 @@ impl MemoryState {
         let mut covered: Vec<ProcessId> = covered.take(limit.saturating_add(1)).collect();
         let more = covered.len() > limit;
         covered.truncate(limit);
-        let gone: Vec<MemoryRow> = covered.iter().filter_map(|id| self.rows.remove(id)).collect();
-        for MemoryRow { stored, .. } in &gone {
-            self.tails.remove(&stored.process.id);
+        let gone: Vec<LedgerRow> = covered.iter().filter_map(|id| self.rows.remove(id)).collect();
+        for LedgerRow { stored, .. } in &gone {
             self.mark_pruned(stored.process.id, Fingerprint::of(&stored.process.spec));
         }
         self.pruned_total = self.pruned_total.saturating_add(gone.len() as u64);

@@ -1,50 +1,46 @@
 //! Records of processes and the index that finds them.
 
 use super::index::{IndexPosition, RowIndex};
-use super::state::MemoryRow;
+use super::state::LedgerRow;
 use longhaul_domain::ProcessId;
 use std::collections::BTreeMap;
 
 /// Records with their index. All changes of rows go through this type, so that the index stays consistent.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct IndexedRows {
-    rows: BTreeMap<ProcessId, MemoryRow>,
+    rows: BTreeMap<ProcessId, LedgerRow>,
     index: RowIndex,
 }
 
 impl IndexedRows {
-    pub(crate) fn len(&self) -> usize {
-        self.rows.len()
-    }
-
     pub(crate) const fn index(&self) -> &RowIndex {
         &self.index
     }
 
-    pub(crate) fn get(&self, id: &ProcessId) -> Option<&MemoryRow> {
+    pub(crate) fn get(&self, id: &ProcessId) -> Option<&LedgerRow> {
         self.rows.get(id)
     }
 
     /// Returns the rows whose ids are in this range.
-    pub(crate) fn between(&self, low: ProcessId, high: ProcessId) -> impl Iterator<Item = &MemoryRow> {
+    pub(crate) fn between(&self, low: ProcessId, high: ProcessId) -> impl Iterator<Item = &LedgerRow> {
         self.rows.range(low..=high).map(|(_, row)| row)
     }
 
     /// Returns all rows in a map with the process id as key, for a checkpoint.
     #[cfg(feature = "fs")]
-    pub(crate) const fn by_id(&self) -> &BTreeMap<ProcessId, MemoryRow> {
+    pub(crate) const fn by_id(&self) -> &BTreeMap<ProcessId, LedgerRow> {
         &self.rows
     }
 
     /// Inserts a row, or replaces an older one.
-    pub(crate) fn insert(&mut self, row: MemoryRow) {
+    pub(crate) fn insert(&mut self, row: LedgerRow) {
         self.remove(&row.stored.process.id);
         self.index.insert(&row);
         self.rows.insert(row.stored.process.id, row);
         self.check();
     }
 
-    pub(crate) fn remove(&mut self, id: &ProcessId) -> Option<MemoryRow> {
+    pub(crate) fn remove(&mut self, id: &ProcessId) -> Option<LedgerRow> {
         let row = self.rows.remove(id)?;
         self.index.remove(&row);
         self.check();
@@ -55,7 +51,7 @@ impl IndexedRows {
     pub(crate) fn change<T>(
         &mut self,
         id: &ProcessId,
-        change: impl FnOnce(&mut MemoryRow) -> T,
+        change: impl FnOnce(&mut LedgerRow) -> T,
     ) -> Option<T> {
         let row = self.rows.get_mut(id)?;
         let before = IndexPosition::of(row);

@@ -1,6 +1,6 @@
 //! Counters that show which nodes have updates that they have not received yet.
 
-use super::state::{MemoryState, Node};
+use super::state::{LedgerState, Node};
 use longhaul_domain::{Epoch, NodeId, Timestamp};
 use longhaul_ports::{Lease, NodeDescriptor, NodeUpdates, PlacementClass, StoreError};
 use std::collections::BTreeMap;
@@ -38,21 +38,19 @@ impl UpdateCounters {
     }
 }
 
-impl MemoryState {
-    pub(crate) fn register(&mut self, now: Timestamp, me: &NodeDescriptor) -> Result<Lease, StoreError> {
-        self.check_home(now, me)?;
+impl LedgerState {
+    pub(crate) fn register(&mut self, me: &NodeDescriptor) -> Result<Lease, StoreError> {
+        self.check_home(me)?;
         let node = self.nodes.entry(me.id.clone()).or_insert_with(|| Node {
             facts: me.clone(),
             epoch: Epoch(0),
             left: false,
-            forgotten: false,
         });
         node.facts = me.clone();
-        node.epoch = node.epoch.max(self.epochs_from).next();
-        (node.left, node.forgotten) = (false, false);
+        node.epoch = node.epoch.next();
+        node.left = false;
         let lease = Lease { node: me.id.clone(), epoch: node.epoch };
         self.renew(&lease);
-        self.begin_lease(now, &lease.node);
         if self.has_work_for(&lease) {
             self.updates.for_one(&lease.node);
         }
@@ -79,7 +77,7 @@ impl MemoryState {
     }
 
     pub(crate) fn members(&self) -> impl Iterator<Item = &NodeDescriptor> {
-        self.nodes.values().filter(|node| !node.left && !node.forgotten).map(|node| &node.facts)
+        self.nodes.values().filter(|node| !node.left).map(|node| &node.facts)
     }
 
     pub(crate) fn calls(&self, now: Timestamp, by: &Lease) -> NodeUpdates {
@@ -87,14 +85,14 @@ impl MemoryState {
         let owned = index.owned_by(&by.node).values().filter_map(|id| self.stored(id));
         NodeUpdates {
             now,
-            lease_until: self.nodes.get(&by.node).filter(|node| !node.left).and(self.leases.until(&by.node)),
+            lease_until: None,
             pending_actions: owned
                 .filter(|own| !own.pending_actions.is_empty())
                 .map(|own| own.process.id)
                 .collect(),
-            due: index.first_due().into_iter().chain(self.next_loss()).min(),
+            due: index.first_due(),
             policy: self.policy.0,
-            history: self.leases.end().then(|| self.history()),
+            history: None,
         }
     }
 }

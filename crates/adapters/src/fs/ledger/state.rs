@@ -1,17 +1,14 @@
 //! Complete state of an in-memory store.
 
-use super::leases::Leases;
-use super::restore::RestoredFrom;
 use super::rows::IndexedRows;
 use super::updates::UpdateCounters;
 use longhaul_domain::{
-    ActionSeq, AttemptNo, Epoch, Event, NodeId, OpId, Policy, PolicyVersion, ProcessId, Revision, Seq,
-    SlotKey, SlotState, Spec, Timestamp, admission::Rank,
+    ActionSeq, Epoch, Event, NodeId, OpId, Policy, PolicyVersion, ProcessId, Revision, Seq, SlotKey,
+    SlotState, Spec, Timestamp, admission::Rank,
 };
 use longhaul_domain::{LaunchKey, SessionId};
 use longhaul_ports::{
-    EventCursor, History, Lease, LoggedEvent, NodeDescriptor, OutputTail, PlacementClass, StoreError,
-    StoredProcess, Writer,
+    EventCursor, Lease, LoggedEvent, NodeDescriptor, PlacementClass, StoreError, StoredProcess, Writer,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -25,21 +22,14 @@ const MAX_TOMBSTONES: usize = 100_000;
 
 /// Complete state of an in-memory store.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct MemoryState {
+pub(crate) struct LedgerState {
     pub(crate) rows: IndexedRows,
     pub(crate) last_seq: Seq,
     /// Launch keys. They remain after their records are deleted, so that a key never starts a second process.
     pub(crate) launch_keys: BTreeMap<(Option<SessionId>, LaunchKey), (ProcessId, Arc<Spec>)>,
     pub(crate) log: VecDeque<LoggedEvent>,
     pub(crate) last_cursor: EventCursor,
-    /// Number of times that the store has lost all data.
-    pub(crate) incarnation: u64,
-    /// The cursor to which the last restore raised the event log, or 0.
-    pub(crate) raised_to: EventCursor,
-    /// Lower bound of new epochs: every new epoch is higher.
-    pub(crate) epochs_from: Epoch,
     pub(crate) nodes: BTreeMap<NodeId, Node>,
-    pub(super) leases: Leases,
     pub(crate) policy: (PolicyVersion, Policy),
     /// For each key, the number of the last claim that took a process with this key.
     pub(crate) served: BTreeMap<Option<SlotKey>, u64>,
@@ -50,23 +40,17 @@ pub(crate) struct MemoryState {
     /// Total number of deleted records.
     pub(crate) pruned_total: u64,
     pub(crate) updates: UpdateCounters,
-    /// Output tails of processes, if leases can expire.
-    pub(super) tails: BTreeMap<ProcessId, (AttemptNo, OutputTail)>,
-    pub(crate) ops: BTreeMap<OpId, OpReply>,
+    pub(crate) ops: BTreeMap<OpId, LedgerReply>,
     pub(crate) ops_in_order: VecDeque<OpId>,
 }
 
 /// A record and the data that only this record uses.
 #[derive(Clone, Debug)]
-pub(crate) struct MemoryRow {
+pub(crate) struct LedgerRow {
     pub(crate) stored: StoredProcess,
     pub(crate) last_wish: ActionSeq,
     /// Time until which the row is reserved for the engine that claimed it as due.
     pub(crate) claimed_until: Option<Timestamp>,
-    /// Time at which the node lost its ownership of the process. Used while the process holds a slot but has no owner.
-    pub(crate) orphaned: Option<Timestamp>,
-    /// Set if the record was lost and restored.
-    pub(crate) given: Option<RestoredFrom>,
 }
 
 /// A node that has registered.
@@ -75,18 +59,16 @@ pub(crate) struct Node {
     pub(crate) facts: NodeDescriptor,
     pub(crate) epoch: Epoch,
     pub(crate) left: bool,
-    /// True if the node was forgotten, so that only its epoch is stored.
-    pub(crate) forgotten: bool,
 }
 
 /// Stored reply to an operation, for the case that the operation is repeated.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum OpReply {
+pub(crate) enum LedgerReply {
     Committed(Revision),
     Wished(ActionSeq),
 }
 
-impl MemoryState {
+impl LedgerState {
     pub(crate) fn stored(&self, id: &ProcessId) -> Option<&StoredProcess> {
         self.rows.get(id).map(|row| &row.stored)
     }
@@ -125,17 +107,11 @@ impl MemoryState {
         }
     }
 
-    /// Returns the current incarnation and event cursor of this store.
-    pub(crate) fn history(&self) -> History {
-        let incarnation = Some(format!("{}/{}", self.incarnation, self.raised_to.0));
-        History { incarnation, server: "memory".to_owned(), end: self.last_cursor }
-    }
-
-    pub(crate) fn stored_reply(&self, op: &OpId) -> Option<OpReply> {
+    pub(crate) fn stored_reply(&self, op: &OpId) -> Option<LedgerReply> {
         self.ops.get(op).copied()
     }
 
-    pub(crate) fn remember(&mut self, op: OpId, answer: OpReply) {
+    pub(crate) fn remember(&mut self, op: OpId, answer: LedgerReply) {
         self.ops.insert(op, answer);
         self.ops_in_order.push_back(op);
         while self.ops_in_order.len() > MAX_OPS {
@@ -166,7 +142,7 @@ impl MemoryState {
     }
 }
 
-impl MemoryRow {
+impl LedgerRow {
     /// Returns the time at which a row without an owner needs a decision. Returns `None` if the row has an owner.
     pub(crate) fn due(&self) -> Option<Timestamp> {
         if self.stored.owner.is_some() {
@@ -175,8 +151,7 @@ impl MemoryRow {
         if !self.stored.pending_actions.is_empty() {
             return Some(self.stored.process.queued_at);
         }
-        let orphaned = self.orphaned.filter(|_| slot_state(&self.stored) == SlotState::Holding);
-        orphaned.into_iter().chain(self.stored.process.due()).min()
+        self.stored.process.due()
     }
 
     /// Returns the later of two times: the [`due`](Self::due) time, and the end of the claim that an engine has on the

@@ -1,7 +1,7 @@
 //! Submission of new processes, with its checks.
 
 use super::index::PlacementQueue;
-use super::state::{MemoryRow, MemoryState, class, count, slot_state};
+use super::state::{LedgerRow, LedgerState, class, count, slot_state};
 use crate::fingerprint::Fingerprint;
 use longhaul_domain::{
     ActionSeq, LiveStats, ProcessHeader, ProcessId, Revision, SlotKey, SlotState, Timestamp, admission::Rank,
@@ -12,13 +12,13 @@ use longhaul_ports::{
 };
 use std::sync::Arc;
 
-impl MemoryState {
+impl LedgerState {
     pub(crate) fn submit(&mut self, now: Timestamp, new: Submission) -> Result<SubmitOutcome, StoreError> {
         if let Some(existing) = self.existing(&new) {
             return Ok(existing);
         }
         if let Some(claimant) = &new.claim_for {
-            self.check_living(now, &claimant.lease)?;
+            self.check(&claimant.lease)?;
         }
         let head = new.process.head();
         self.guard(&new.process.lineage.ancestors, &head, &new.limits).map_err(StoreError::Refused)?;
@@ -153,7 +153,7 @@ impl MemoryState {
     }
 
     fn may_take(&self, claimant: &ClaimRequest, class: &PlacementClass) -> bool {
-        may_run(claimant, class) && !self.leases.is_draining(&claimant.lease.node)
+        may_run(claimant, class)
     }
 
     fn insert(&mut self, new: Submission) -> StoredProcess {
@@ -172,13 +172,7 @@ impl MemoryState {
             live_stats: LiveStats::default(),
         };
         self.append(id, stored.revision, new.events);
-        self.rows.insert(MemoryRow {
-            stored: stored.clone(),
-            last_wish: ActionSeq(0),
-            claimed_until: None,
-            orphaned: None,
-            given: None,
-        });
+        self.rows.insert(LedgerRow { stored: stored.clone(), last_wish: ActionSeq(0), claimed_until: None });
         stored
     }
 }

@@ -1,7 +1,7 @@
 //! Index that finds rows without a scan of all rows.
 
 use super::label::IndexLabel;
-use super::state::{MemoryRow, class, rank, slot_state};
+use super::state::{LedgerRow, class, rank, slot_state};
 use longhaul_domain::admission::Rank;
 use longhaul_domain::{Level, NodeId, Priority, ProcessId, Seq, SlotKey, SlotState, Spec, Status, Timestamp};
 use longhaul_ports::{PlacementClass, ProcessFilter};
@@ -64,11 +64,6 @@ pub(super) struct IndexPosition {
 static EMPTY: InOrder = BTreeMap::new();
 
 impl RowIndex {
-    /// Returns true if a row has this sequence number.
-    pub(crate) fn is_taken(&self, seq: Seq) -> bool {
-        self.all.contains_key(&seq)
-    }
-
     /// Returns the earliest due time of a row without an owner.
     pub(crate) fn first_due(&self) -> Option<Timestamp> {
         self.due.first_key_value().map(|((due, _), _)| *due)
@@ -140,7 +135,7 @@ impl RowIndex {
         (count <= limit).then(|| found.into_iter().flatten().map(|(seq, id)| (*seq, *id)).collect())
     }
 
-    pub(super) fn insert(&mut self, row: &MemoryRow) {
+    pub(super) fn insert(&mut self, row: &LedgerRow) {
         let (process, at) = (&row.stored.process, row.stored.seq);
         self.all.insert(at, process.id);
         for label in IndexLabel::of(process) {
@@ -149,7 +144,7 @@ impl RowIndex {
         self.enter(&IndexPosition::of(row));
     }
 
-    pub(super) fn remove(&mut self, row: &MemoryRow) {
+    pub(super) fn remove(&mut self, row: &LedgerRow) {
         let (process, at) = (&row.stored.process, row.stored.seq);
         self.all.remove(&at);
         for label in IndexLabel::of(process) {
@@ -265,7 +260,7 @@ impl Queue {
 }
 
 impl IndexPosition {
-    pub(super) fn of(row: &MemoryRow) -> Self {
+    pub(super) fn of(row: &LedgerRow) -> Self {
         let stored = &row.stored;
         let process = &stored.process;
         Self {

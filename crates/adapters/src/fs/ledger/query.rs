@@ -1,7 +1,7 @@
 //! Queries of the in-memory store: listings, queues and the event log.
 
 use super::index::{InOrder, Queue};
-use super::state::MemoryState;
+use super::state::LedgerState;
 use crate::prefix;
 use longhaul_domain::{ProcessId, Seq, SlotKey};
 use longhaul_ports::{
@@ -16,7 +16,7 @@ const SORT_RATIO: usize = 16;
 /// Maximum number of records on a page.
 const MAX_PAGE: u32 = 1_000;
 
-impl MemoryState {
+impl LedgerState {
     pub(crate) fn list(&self, filter: &ProcessFilter, page: &PageRequest) -> Listing {
         let limit = usize::try_from(page.limit.clamp(1, MAX_PAGE)).unwrap_or(usize::MAX);
         let narrowest = self.rows.index().narrowest(filter);

@@ -7,11 +7,11 @@ use longhaul_ports::PlacementClass;
 const SEPARATOR: &str = "\u{1f}";
 
 /// Prefix of the class of processes that are pinned to a node.
-pub(super) const PINNED: &str = "node:";
+pub(crate) const PINNED: &str = "node:";
 /// Prefix of the class of processes that are placed by labels.
 const LABELLED: &str = "labels:";
 
-pub(super) fn of_placement(placement: &Placement) -> String {
+pub(crate) fn of_placement(placement: &Placement) -> String {
     match placement {
         Placement::Here => "here".to_owned(),
         Placement::Node(node) => pinned(node),
@@ -23,7 +23,7 @@ pub(super) fn of_placement(placement: &Placement) -> String {
     }
 }
 
-pub(super) fn of_class(class: &PlacementClass) -> String {
+pub(crate) fn of_class(class: &PlacementClass) -> String {
     match class {
         PlacementClass::Node(node) => pinned(node),
         PlacementClass::Shared(placement) => of_placement(placement),
@@ -31,11 +31,17 @@ pub(super) fn of_class(class: &PlacementClass) -> String {
 }
 
 /// Returns the labels of the class if it is placed by labels. Returns `None` for any other class.
-pub(super) fn labels(class: &str) -> Option<Vec<Capability>> {
+pub(crate) fn labels(class: &str) -> Option<Vec<Capability>> {
     let words = class.strip_prefix(LABELLED)?.split(SEPARATOR).filter(|word| !word.is_empty());
     words.map(|word| Capability::new(word).ok()).collect()
 }
 
-pub(super) fn pinned(node: &NodeId) -> String {
+pub(crate) fn pinned(node: &NodeId) -> String {
     format!("{PINNED}{node}")
+}
+
+/// Returns the name of the node if the class is pinned to a node. Returns `None` for any other class.
+#[cfg(feature = "rows")]
+pub(crate) fn node(class: &str) -> Option<&str> {
+    class.strip_prefix(PINNED)
 }
