@@ -91,8 +91,9 @@ impl ListFiles {
 
 /// Returns the reason why a file was not stored, for a note that names the file.
 pub(super) fn reason_of(error: &TestFileError) -> String {
-    match error {
-        TestFileError::DiskFull { .. } => "the disk of the state directory is full".to_owned(),
-        other => crate::error_chain::with_causes(other),
+    if matches!(error, TestFileError::DiskFull { .. }) {
+        "the disk of the state directory is full".to_owned()
+    } else {
+        crate::error_chain::with_causes(error)
     }
 }
