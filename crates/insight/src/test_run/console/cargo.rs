@@ -261,11 +261,11 @@ mod tests {
                       /tmp/rustdoctestSZq9aS/doctest_bundle_2024.rs:6:1:\nassertion `left == right` failed\n  left: \
                       2\n right: 3\n\n\nfailures:\n    src/lib.rs - add (line 1)\n\n";
         let events = events(&format!("{output}{RESULT}"));
-        let explained = events.iter().find_map(|event| match event {
-            TestEvent::Explained(case) => Some(case),
-            _ => None,
-        });
-        let case = explained.unwrap();
+        let Some(TestEvent::Explained(case)) =
+            events.iter().find(|event| matches!(event, TestEvent::Explained(_)))
+        else {
+            panic!("{events:?}");
+        };
         assert_eq!((case.file.as_deref(), case.line), (Some("src/lib.rs"), Some(1)), "{events:?}");
         assert_eq!(case.failure.as_ref().unwrap().expected.as_deref(), Some("3"), "{events:?}");
     }
