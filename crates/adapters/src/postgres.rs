@@ -1,4 +1,4 @@
-//! Shared store in a PostgreSQL database: the rules of [`StoreOn`](crate::rows::StoreOn) on four tables.
+//! Shared store in a PostgreSQL database: the rules of [`StoreOn`] on four tables.
 //!
 //! One locked row serialises the writers of all programs. A program learns of the commits of other programs through
 //! `LISTEN` and `NOTIFY`. All leases use the clock of the server. PostgreSQL does not forget what it has committed, so a

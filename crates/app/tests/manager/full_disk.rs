@@ -74,7 +74,7 @@ set -e
 mount -t tmpfs -o size=12m,mode=700 tmpfs "$DISK"
 export LONGHAUL_STATE_DIR="$DISK/state"
 cd "$HOME"
-message=$(head -c 500 /dev/zero | tr '\\0' m)
+message=$(head -c 500 /dev/zero | tr '\0' m)
 { echo '<testsuite name="s">'
   seq 20000 | sed "s|.*|<testcase classname='c' name='t&'><failure message='$message'>&</failure></testcase>|"
   echo '</testsuite>'; } > fails.xml
@@ -82,7 +82,7 @@ set +e
 timeout -k 1 60 "$L" run -q --id-file id --report junit:rd.xml -- \
   sh -c 'cp fails.xml rd.xml; head -c 8000000 /dev/zero; exit 1' > /dev/null; echo "run $?"
 "$L" inspect @last; echo "inspect $?"
-find "$LONGHAUL_STATE_DIR" -name '*tests*' -size +1 -printf 'left %f %s\n'
+find "$LONGHAUL_STATE_DIR" \( -name '*tests.jsonl' -o -name '*.part' \) -size +1 -printf 'left %f %s\n'
 "$L" run -- true; echo "next $?"
 kill "$(sed -n s/^pid=//p "$LONGHAUL_STATE_DIR/manager.lock")"
 "#;
