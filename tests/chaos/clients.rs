@@ -19,8 +19,7 @@ const CLIENTS: u64 = 12;
 const TIMEOUT: Duration = Duration::from_secs(3);
 /// Clients choose a process from this number of most recently launched processes.
 const LATEST: usize = 40;
-/// Clients choose a parent from this number of most recently launched processes, because older processes have probably
-/// ended.
+/// Number of the latest processes from which a client chooses a parent. Older processes have probably ended.
 const PARENTS: usize = 6;
 /// Maximum pause between two requests of a client, in milliseconds.
 const PAUSE: u64 = 400;

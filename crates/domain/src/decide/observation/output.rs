@@ -11,8 +11,8 @@ use crate::test_report::{TestReport, TestTally};
 use crate::time::Timestamp;
 use std::time::Duration;
 
-/// Maximum delay of a progress report. If a report is older than the latest report by more than this duration, it is a
-/// repetition: a restarted manager reads old reports again.
+/// Maximum delay of a progress report. A report that is older than the latest report by more than this duration counts
+/// as a repetition, because a restarted manager reads old reports again.
 const LATE_REPORT: Duration = Duration::from_secs(2);
 
 impl Decider<'_> {
