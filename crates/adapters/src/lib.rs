@@ -41,6 +41,8 @@ mod placement_class;
 pub mod postgres;
 #[cfg(any(feature = "fs", feature = "redis", feature = "sqlite"))]
 mod prefix;
+#[cfg(any(feature = "fs", feature = "rows"))]
+mod record_json;
 #[cfg(feature = "redis")]
 pub mod redis;
 #[cfg(feature = "rows")]

@@ -61,7 +61,7 @@ impl MemoryStore {
     }
 }
 
-/// Database in memory. Its transactions lock the whole content.
+/// In-memory database. A transaction locks the whole content.
 pub struct MemoryRows {
     clock: Arc<dyn Clock>,
     content: Arc<RwLock<MemoryContent>>,

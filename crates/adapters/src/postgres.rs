@@ -15,6 +15,7 @@ mod schema;
 #[cfg(feature = "postgres-tls")]
 mod tls;
 mod transaction;
+mod url;
 
 use crate::rows::{ChangeCounter, LeaseTerms, RowAccess, RowTransaction, Rows, StoreOn};
 use async_trait::async_trait;
@@ -57,9 +58,7 @@ impl PostgresOptions {
     pub fn at(url: impl Into<String>) -> Self {
         Self { url: url.into(), leases: None, ca_file: None, clock: None }
     }
-}
 
-impl PostgresOptions {
     /// Reads the options from the URL of a shared store. In addition to the parameters of [`url`](Self::url), the query
     /// may contain `lease` and `grace`, the durations of the leases in seconds (5 and 10 by default), and `sslrootcert`,
     /// the path of a file with CA certificates.
@@ -67,19 +66,18 @@ impl PostgresOptions {
     /// # Errors
     /// Returns [`StoreError::Unavailable`] if one of these parameters is not valid.
     pub fn of_url(url: &str) -> Result<Self, StoreError> {
-        let (place, query) = url.split_once('?').unwrap_or((url, ""));
         let mut terms = LeaseTerms { lease: Duration::from_secs(5), grace: Duration::from_secs(10) };
-        let (mut ca_file, mut rest) = (None, Vec::new());
-        for part in query.split('&').filter(|part| !part.is_empty()) {
-            match part.split_once('=') {
-                Some(("lease", seconds)) => terms.lease = duration("lease", seconds, 1)?,
-                Some(("grace", seconds)) => terms.grace = duration("grace", seconds, 0)?,
-                Some(("sslrootcert", path)) => ca_file = Some(PathBuf::from(path)),
-                Some(_) | None => rest.push(part),
+        let mut ca_file = None;
+        let url = url::without_parameters(url, |name, value| {
+            match name {
+                "lease" => terms.lease = duration(name, value, 1)?,
+                "grace" => terms.grace = duration(name, value, 0)?,
+                "sslrootcert" => ca_file = Some(PathBuf::from(value)),
+                _ => return Ok(false),
             }
-        }
-        let query = if rest.is_empty() { String::new() } else { format!("?{}", rest.join("&")) };
-        Ok(Self { leases: Some(terms), ca_file, ..Self::at(format!("{place}{query}")) })
+            Ok(true)
+        })?;
+        Ok(Self { leases: Some(terms), ca_file, ..Self::at(url) })
     }
 }
 

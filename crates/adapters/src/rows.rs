@@ -159,8 +159,8 @@ pub trait RowTransaction: Send {
     /// Applies the write set and ends the transaction.
     ///
     /// # Errors
-    /// - [`StoreError::Unavailable`] or another error if nothing was applied.
     /// - [`StoreError::Unknown`] if the write set may have been applied.
+    /// - Any other error means that nothing was applied.
     async fn commit(self: Box<Self>, writes: WriteSet) -> Result<(), StoreError>;
 }
 

@@ -4,6 +4,7 @@ mod error;
 mod filter;
 mod local_only;
 mod pending_actions;
+mod shared_rules;
 
 pub use error::{BoxedError, StoreError, StoreRejection};
 pub use filter::{Listing, PageKey, PageRequest, ProcessFilter, SortOrder};

@@ -5,11 +5,10 @@
 
 use super::failure::corrupt;
 use super::ledger::state::{LedgerReply, LedgerRow, Node};
-use longhaul_domain::{
-    ActionSeq, Epoch, LiveStats, OpId, Policy, PolicyVersion, ProcessId, Revision, Seq, SlotKey,
-};
+use crate::record_json::{self, LeaseJson, PendingActionJson, is_zero, raw};
+use longhaul_domain::{ActionSeq, Epoch, OpId, Policy, PolicyVersion, ProcessId, Revision, Seq, SlotKey};
 use longhaul_ports::{
-    EventCursor, Lease, LoggedEvent, NodeDescriptor, NodeHome, RetiredLaunchKey, StoreError, StoredProcess,
+    EventCursor, LoggedEvent, NodeDescriptor, NodeHome, RetiredLaunchKey, StoreError, StoredProcess,
 };
 use longhaul_wire::record::{self, RecordDecodeError};
 use serde::{Deserialize, Serialize};
@@ -92,32 +91,19 @@ pub(super) struct ProcessLine {
     revision: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(alias = "owner")]
-    lease: Option<LeaseLine>,
+    lease: Option<LeaseJson>,
     #[serde(default, skip_serializing_if = "is_zero")]
     #[serde(alias = "last_wish")]
     last_action: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[serde(alias = "wishes")]
-    pending_actions: Vec<PendingActionLine>,
+    pending_actions: Vec<PendingActionJson>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(alias = "vitals")]
     live_stats: Option<Box<RawValue>>,
     life: Box<RawValue>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) spec: Option<Box<RawValue>>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct LeaseLine {
-    node: String,
-    epoch: u64,
-}
-
-#[derive(Serialize, Deserialize)]
-struct PendingActionLine {
-    no: u64,
-    #[serde(alias = "wish")]
-    pending_action: Box<RawValue>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -227,7 +213,7 @@ impl JournalLine {
     pub(super) fn answer(op: OpId, answer: LedgerReply) -> Self {
         let (revision, action) = match answer {
             LedgerReply::Committed(revision) => (Some(revision.0), None),
-            LedgerReply::Wished(no) => (None, Some(no.0)),
+            LedgerReply::Enqueued(no) => (None, Some(no.0)),
         };
         Self::OpReply(OpReplyLine { op: op.as_uuid().to_string(), revision, action })
     }
@@ -248,21 +234,10 @@ impl ProcessLine {
             id: stored.process.id.to_string(),
             seq: stored.seq.0,
             revision: stored.revision.0,
-            lease: stored
-                .owner
-                .as_ref()
-                .map(|owner| LeaseLine { node: owner.node.to_string(), epoch: owner.epoch.0 }),
-            last_action: row.last_wish.0,
-            pending_actions: stored
-                .pending_actions
-                .iter()
-                .map(|(no, action)| PendingActionLine {
-                    no: no.0,
-                    pending_action: raw(record::encode_pending_action(action)),
-                })
-                .collect(),
-            live_stats: (stored.live_stats != LiveStats::default())
-                .then(|| raw(record::encode_live_stats(&stored.live_stats))),
+            lease: stored.owner.as_ref().map(LeaseJson::of),
+            last_action: row.last_action.0,
+            pending_actions: record_json::pending_actions(stored),
+            live_stats: record_json::live_stats(stored),
             life: raw(record::encode_life(&stored.process)),
             spec: match extent {
                 WrittenExtent::Whole => Some(raw(record::encode_spec(&stored.process))),
@@ -277,27 +252,16 @@ impl ProcessLine {
         if process.id.to_string() != self.id {
             return Err(corrupt(format!("the record of {} contains the id {}", self.id, process.id)));
         }
-        let owner = self.lease.map(|owner| -> Result<Lease, StoreError> {
-            Ok(Lease { node: name(&owner.node)?, epoch: Epoch(owner.epoch) })
-        });
-        let pending_actions = self.pending_actions.iter().map(|line| {
-            Ok((
-                ActionSeq(line.no),
-                record::decode_pending_action(line.pending_action.get()).map_err(broken)?,
-            ))
-        });
         Ok(LedgerRow {
             stored: StoredProcess {
                 process,
                 revision: Revision(self.revision),
                 seq: Seq(self.seq),
-                owner: owner.transpose()?,
-                pending_actions: pending_actions.collect::<Result<_, StoreError>>()?,
-                live_stats: self
-                    .live_stats
-                    .map_or(Ok(LiveStats::default()), |live_stats| read_vitals(&live_stats))?,
+                owner: self.lease.map(|lease| lease.decode(corrupt)).transpose()?,
+                pending_actions: record_json::decode_pending_actions(&self.pending_actions, corrupt)?,
+                live_stats: record_json::decode_live_stats(self.live_stats.as_deref(), corrupt)?,
             },
-            last_wish: ActionSeq(self.last_action),
+            last_action: ActionSeq(self.last_action),
             claimed_until: None,
         })
     }
@@ -331,7 +295,7 @@ impl OpReplyLine {
         let op = uuid::Uuid::parse_str(&self.op).map_err(|_| corrupt("a reply names no operation"))?;
         let answer = match (self.revision, self.action) {
             (Some(revision), None) => LedgerReply::Committed(Revision(revision)),
-            (None, Some(no)) => LedgerReply::Wished(ActionSeq(no)),
+            (None, Some(no)) => LedgerReply::Enqueued(ActionSeq(no)),
             (Some(_), Some(_)) | (None, None) => return Err(corrupt("a reply is not valid")),
         };
         Ok((OpId::new(op), answer))
@@ -340,10 +304,6 @@ impl OpReplyLine {
 
 pub(super) fn read_policy(policy: &RawValue) -> Result<Policy, StoreError> {
     record::decode_policy(policy.get()).map_err(broken)
-}
-
-pub(super) fn read_vitals(live_stats: &RawValue) -> Result<LiveStats, StoreError> {
-    record::decode_live_stats(live_stats.get()).map_err(broken)
 }
 
 pub(super) fn id(text: &str) -> Result<ProcessId, StoreError> {
@@ -358,21 +318,8 @@ pub(super) fn hexadecimal(text: &str) -> Result<u64, StoreError> {
     u64::from_str_radix(text, 16).map_err(|_| corrupt("a fingerprint is not valid"))
 }
 
-fn broken(broken: RecordDecodeError) -> StoreError {
-    match broken {
-        RecordDecodeError::TooNew { needs, reads } => StoreError::NewerRecord { needs, reads },
-        damaged @ (RecordDecodeError::Damaged { .. } | _) => corrupt(damaged.to_string()),
-    }
-}
-
-/// Wraps text that is already valid JSON.
-fn raw(text: String) -> Box<RawValue> {
-    #[expect(clippy::expect_used, reason = "what was written as JSON is JSON")]
-    RawValue::from_string(text).expect("a record is JSON")
-}
-
-const fn is_zero(number: &u64) -> bool {
-    *number == 0
+fn broken(error: RecordDecodeError) -> StoreError {
+    record_json::undecodable(error, corrupt)
 }
 
 const fn is_zero_index(number: &u32) -> bool {

@@ -1,9 +1,10 @@
 //! Replays the lines of journal files.
 
 use super::failure::corrupt;
-use super::journal_line::{JournalLine, ProcessLine, hexadecimal, id, name, read_policy, read_vitals};
+use super::journal_line::{JournalLine, ProcessLine, hexadecimal, id, name, read_policy};
 use super::ledger::state::Node;
 use super::state::StoreState;
+use crate::record_json;
 use longhaul_domain::{PolicyVersion, Seq, SlotKey};
 use longhaul_ports::{EventCursor, Lease, StoreError};
 use longhaul_wire::record;
@@ -43,7 +44,7 @@ impl StoreState {
             }
             JournalLine::Process(line) => return self.read_process(*line, known),
             JournalLine::LiveStats { id: of, live_stats } => {
-                let live_stats = read_vitals(&live_stats)?;
+                let live_stats = record_json::decode_live_stats(Some(&live_stats), corrupt)?;
                 let changed = self.ledger.rows.change(&id(&of)?, |row| row.stored.live_stats = live_stats);
                 match (changed, known) {
                     (Some(()), _) | (None, ReplayState::InPart) => {}

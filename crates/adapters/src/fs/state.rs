@@ -110,7 +110,7 @@ impl StoreState {
         let no = self.ledger.enqueue_action(id, op, action)?;
         if !repeated {
             self.changed(*id);
-            self.dirty.answers.push((op, LedgerReply::Wished(no)));
+            self.dirty.answers.push((op, LedgerReply::Enqueued(no)));
         }
         Ok(no)
     }
@@ -208,10 +208,10 @@ impl StoreState {
 
     pub(super) fn take_process(&mut self, stored: StoredProcess) {
         let id = stored.process.id;
-        let last_wish = stored.pending_actions.iter().map(|(no, _)| *no).max().unwrap_or_default();
+        let last_action = stored.pending_actions.iter().map(|(no, _)| *no).max().unwrap_or_default();
         self.dirty.rows.insert(id, WrittenExtent::Whole);
         self.ledger.last_seq = self.ledger.last_seq.max(stored.seq);
-        self.insert_row(LedgerRow { stored, last_wish, claimed_until: None });
+        self.insert_row(LedgerRow { stored, last_action, claimed_until: None });
     }
 
     pub(super) fn take_event(&mut self, logged: LoggedEvent) {

@@ -1,6 +1,7 @@
 //! One connection to the server, with its prepared statements.
 
 use super::failure::{answered, unavailable};
+use super::url::without_parameters;
 use longhaul_ports::StoreError;
 use std::path::Path;
 use std::str::FromStr as _;
@@ -81,7 +82,8 @@ impl PostgresTarget {
         self.schema.trim_matches('"')
     }
 
-    /// Opens a connection. The caller must poll the second value until it returns `None`.
+    /// Opens a connection. The connection works only while the caller polls the returned [`MessagePoll`], until it returns
+    /// `None`.
     pub(super) async fn connect(&self) -> Result<(Client, MessagePoll), StoreError> {
         #[cfg(feature = "postgres-tls")]
         if let Some(tls) = &self.tls {
@@ -102,18 +104,21 @@ where
 
 /// Splits the parameter `schema` off the query string of a URL.
 fn split_schema(url: &str) -> Result<(String, String), StoreError> {
-    let (place, query) = url.split_once('?').unwrap_or((url, ""));
-    let (named, rest): (Vec<&str>, Vec<&str>) =
-        query.split('&').filter(|part| !part.is_empty()).partition(|part| part.starts_with("schema="));
-    let name = named.last().and_then(|part| part.strip_prefix("schema=")).unwrap_or(SCHEMA);
+    let mut name = SCHEMA;
+    let url = without_parameters(url, |parameter, value| {
+        let is_schema = parameter == "schema";
+        if is_schema {
+            name = value;
+        }
+        Ok(is_schema)
+    })?;
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     if name.is_empty() || name.len() > 60 || !name.chars().all(is_plain) {
         return Err(unavailable(
             "the schema of a PostgreSQL store must consist of at most 60 lowercase letters, digits and underscores",
         ));
     }
-    let query = if rest.is_empty() { String::new() } else { format!("?{}", rest.join("&")) };
-    Ok((format!("{place}{query}"), format!("\"{name}\"")))
+    Ok((url, format!("\"{name}\"")))
 }
 
 /// One connection to the server, with its prepared statements.

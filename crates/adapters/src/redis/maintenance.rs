@@ -1,6 +1,5 @@
 use super::RedisStore;
 use super::codec::{id, ids, push_lease, sound};
-use super::membership::fenced;
 use super::process::NO_OP;
 use super::script::{CLAIM_DUE, ENDED, PRUNE, ScriptArgs};
 use async_trait::async_trait;
@@ -25,7 +24,7 @@ impl Maintenance for RedisStore {
         let mut reply = self.link.take(&CLAIM_DUE, NO_OP, args).await?;
         match reply.word()?.as_str() {
             "ok" => {}
-            "fenced" => return Err(fenced(by)),
+            "fenced" => return Err(StoreError::fenced(by)),
             other => return Err(reply.strange(format!("the script `claim_due` returned {other:?}"))),
         }
         let mut rows = Vec::with_capacity(reply.len());

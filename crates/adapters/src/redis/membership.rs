@@ -129,7 +129,7 @@ impl Membership for RedisStore {
         let mut reply = self.link.write(&ANNOUNCE, NO_OP, args).await?;
         match reply.word()?.as_str() {
             "ok" => Ok(()),
-            "fenced" => Err(fenced(by)),
+            "fenced" => Err(StoreError::fenced(by)),
             other => Err(reply.strange(format!("the script `announce` returned {other:?}"))),
         }
     }
@@ -211,7 +211,7 @@ impl RedisStore {
         let mut reply = self.link.read(&WAIT_FOR_UPDATES, args).await?;
         match reply.word()?.as_str() {
             "parked" if question == NodeQuery::Call => Ok(None),
-            "fenced" => Err(fenced(by)),
+            "fenced" => Err(StoreError::fenced(by)),
             "ok" => {
                 let now = Timestamp(reply.signed()?);
                 let lease_until = reply.optional_signed()?.map(Timestamp);
@@ -249,8 +249,4 @@ fn other_home(reply: &mut ScriptReply) -> Result<Box<NodeHome>, StoreError> {
     read_home(reply)?
         .map(Box::new)
         .ok_or_else(|| reply.strange("a registration was refused without naming the other state directory"))
-}
-
-pub(super) fn fenced(by: &Lease) -> StoreError {
-    StoreError::Fenced { node: by.node.clone(), epoch: by.epoch }
 }

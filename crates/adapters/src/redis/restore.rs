@@ -3,7 +3,6 @@
 use super::RedisStore;
 use super::codec::{push_lease, refusal};
 use super::failure::corrupt;
-use super::membership::fenced;
 use super::migrate::taken;
 use super::process::NO_OP;
 use super::script::{ADVANCE_MARKS, RECORD_POSITIONS, RESTORE, ScriptArgs};
@@ -96,7 +95,7 @@ impl RedisStore {
         let mut reply = self.link.write(&RESTORE, NO_OP, args).await?;
         match reply.word()?.as_str() {
             "ok" => {}
-            "fenced" => return Err(fenced(by)),
+            "fenced" => return Err(StoreError::fenced(by)),
             word => return Err(refusal(word, &mut reply)),
         }
         while !reply.is_empty() {

@@ -10,8 +10,7 @@ use super::reply::ScriptReply;
 use super::script::{SUBMIT, ScriptArgs};
 use crate::fingerprint::Fingerprint;
 use longhaul_domain::{
-    LaunchKey, LiveStats, OpId, PolicyVersion, Process, ProcessHeader, ProcessId, Revision, Seq, SessionId,
-    SlotKey, Spec, Work,
+    LaunchKey, OpId, PolicyVersion, Process, ProcessHeader, ProcessId, Seq, SessionId, SlotKey, Spec,
 };
 use longhaul_ports::{Lease, StoreError, StoreRejection, StoredProcess, Submission, SubmitOutcome};
 use longhaul_wire::record;
@@ -43,7 +42,7 @@ impl RedisStore {
         match word.as_str() {
             "waiting" => {
                 let seq = Seq(reply.number()?);
-                Ok(SubmitOutcome::Waiting(accepted(new, seq)))
+                Ok(SubmitOutcome::Waiting(StoredProcess::accepted(new.process, seq)))
             }
             "claimed" => {
                 let seq = Seq(reply.number()?);
@@ -133,28 +132,12 @@ pub(super) fn fingerprint(spec: &Spec) -> String {
     format!("{:016x}", Fingerprint::of(spec))
 }
 
-fn accepted(new: Submission, seq: Seq) -> StoredProcess {
-    StoredProcess {
-        process: new.process,
-        revision: Revision(1),
-        seq,
-        owner: None,
-        pending_actions: Vec::new(),
-        live_stats: LiveStats::default(),
-    }
-}
-
 fn claimed(new: Submission, seq: Seq, claim: longhaul_domain::Event) -> Result<StoredProcess, StoreError> {
     let lease = new.claim_for.as_ref().map(|claimant| claimant.lease.clone());
     let lease: Lease =
         lease.ok_or_else(|| corrupt("a process was claimed although the submission asked for no claim"))?;
-    let mut stored = accepted(new, seq);
-    stored.process.evolve(&[claim]);
-    stored.revision = stored.revision.next();
-    stored.owner = match &stored.process.spec.work {
-        Work::Command(_) => Some(lease),
-        Work::Reported(_) => None,
-    };
+    let mut stored = StoredProcess::accepted(new.process, seq);
+    stored.claim(&[claim], &lease);
     Ok(stored)
 }
 

@@ -5,12 +5,12 @@ use super::key::{KeyRange, RowKey};
 use super::process_row::ProcessRow;
 use super::transaction::{StoreTransaction, count};
 use super::values;
+use crate::placement_class;
 use longhaul_domain::admission::{self, Rank, ReadyKey};
-use longhaul_domain::{Event, Fact, LiveStats, ProcessId, SlotKey, SlotState, Work};
+use longhaul_domain::{Event, Fact, ProcessId, SlotKey, SlotState};
 use longhaul_ports::{ClaimCapacity, Lease, SortOrder, StoreError, StoredProcess};
 use std::collections::{BTreeMap, BTreeSet};
-
-use crate::placement_class;
+use std::sync::Arc;
 
 /// A concurrency key with processes that the node may run.
 #[derive(Debug, Default)]
@@ -82,7 +82,8 @@ impl StoreTransaction<'_> {
                         queue.served = self.counters.claims;
                     }
                 }
-                None => self.quarantine(&head),
+                // A record that cannot be read leaves its queue.
+                None => self.unlist(head.entry),
             }
             if let Some(ready) = queues.get_mut(&key).and_then(|queue| queue.lanes.get_mut(at)) {
                 let found = self.scan(&[ready.lane.waiting()], SortOrder::OldestFirst, 1).await?;
@@ -141,7 +142,7 @@ impl StoreTransaction<'_> {
 
     /// Returns the row of a waiting process. Returns `None` if the row is damaged, so that it does not block later
     /// processes.
-    async fn claimable(&mut self, head: &LaneHead) -> Result<Option<std::sync::Arc<ProcessRow>>, StoreError> {
+    async fn claimable(&mut self, head: &LaneHead) -> Result<Option<Arc<ProcessRow>>, StoreError> {
         match self.row(&head.id).await {
             Ok(row) => Ok(row.filter(|row| row.slot_state() == SlotState::Waiting)),
             Err(error) if error.is_damage() => {
@@ -152,12 +153,7 @@ impl StoreTransaction<'_> {
         }
     }
 
-    /// Removes a waiting process that cannot be read from its queue.
-    fn quarantine(&mut self, head: &LaneHead) {
-        self.unlist(head.entry.clone());
-    }
-
-    /// Assigns a waiting process to a node. Reported work gets no owner, because no node executes it.
+    /// Assigns a waiting process to a node.
     pub(crate) async fn hand_over(
         &mut self,
         to: &Lease,
@@ -167,14 +163,7 @@ impl StoreTransaction<'_> {
         let events = [Event { at: self.now, fact: Fact::Claimed { attempt, node: to.node.clone() } }];
         let claim = |row: &mut ProcessRow| {
             (row.claimed_until, row.orphaned) = (None, None);
-            let stored = &mut row.stored;
-            stored.process.evolve(&events);
-            stored.revision = stored.revision.next();
-            stored.live_stats = LiveStats::default();
-            stored.owner = match &stored.process.spec.work {
-                Work::Command(_) => Some(to.clone()),
-                Work::Reported(_) => None,
-            };
+            row.stored.claim(&events, to);
         };
         let stored = self.change(before, claim).await?;
         self.counters.claims = self.counters.claims.saturating_add(1);

@@ -1,8 +1,9 @@
 //! Text forms of rows and events.
 
 use super::process_row::{ProcessRow, RestoredFrom};
-use longhaul_domain::{ActionSeq, Epoch, Event, LiveStats, Revision, Seq, Timestamp};
-use longhaul_ports::{Lease, StoreError, StoredProcess};
+use crate::record_json::{self, LeaseJson, PendingActionJson, is_zero, raw};
+use longhaul_domain::{ActionSeq, Event, Revision, Seq, Timestamp};
+use longhaul_ports::{StoreError, StoredProcess};
 use longhaul_wire::record::{self, RecordDecodeError};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -15,11 +16,11 @@ struct ChangingPart {
     seq: u64,
     revision: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    lease: Option<LeasePart>,
+    lease: Option<LeaseJson>,
     #[serde(default, skip_serializing_if = "is_zero")]
     last_action: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pending_actions: Vec<PendingActionPart>,
+    pending_actions: Vec<PendingActionJson>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     live_stats: Option<Box<RawValue>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,35 +34,15 @@ struct ChangingPart {
     life: Box<RawValue>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct LeasePart {
-    node: String,
-    epoch: u64,
-}
-
-#[derive(Serialize, Deserialize)]
-struct PendingActionPart {
-    no: u64,
-    pending_action: Box<RawValue>,
-}
-
 pub(super) fn changing_text(row: &ProcessRow) -> String {
     let stored = &row.stored;
-    let pending_action = |(no, action): &(ActionSeq, _)| PendingActionPart {
-        no: no.0,
-        pending_action: raw(record::encode_pending_action(action)),
-    };
     json(&ChangingPart {
         seq: stored.seq.0,
         revision: stored.revision.0,
-        lease: stored
-            .owner
-            .as_ref()
-            .map(|owner| LeasePart { node: owner.node.to_string(), epoch: owner.epoch.0 }),
+        lease: stored.owner.as_ref().map(LeaseJson::of),
         last_action: row.last_action.0,
-        pending_actions: stored.pending_actions.iter().map(pending_action).collect(),
-        live_stats: (stored.live_stats != LiveStats::default())
-            .then(|| raw(record::encode_live_stats(&stored.live_stats))),
+        pending_actions: record_json::pending_actions(stored),
+        live_stats: record_json::live_stats(stored),
         claimed_until: row.claimed_until.map(|at| at.0),
         orphaned: row.orphaned.map(|at| at.0),
         restored_from: row.restored.map(|restored| restored.from.0),
@@ -73,26 +54,15 @@ pub(super) fn changing_text(row: &ProcessRow) -> String {
 pub(super) fn row(fixed: &str, changing: &str) -> Result<ProcessRow, StoreError> {
     let part: ChangingPart = read("row", changing)?;
     let process = record::decode(fixed, part.life.get()).map_err(broken)?;
-    let owner = part.lease.map(|lease| -> Result<Lease, StoreError> {
-        Ok(Lease { node: name(&lease.node)?, epoch: Epoch(lease.epoch) })
-    });
-    let pending_actions = part.pending_actions.iter().map(|part| {
-        let action = record::decode_pending_action(part.pending_action.get()).map_err(broken)?;
-        Ok((ActionSeq(part.no), action))
-    });
-    let live_stats = match &part.live_stats {
-        Some(live_stats) => record::decode_live_stats(live_stats.get()).map_err(broken)?,
-        None => LiveStats::default(),
-    };
     let restored = part.restored_from.zip(part.restored_at);
     Ok(ProcessRow {
         stored: StoredProcess {
             process,
             revision: Revision(part.revision),
             seq: Seq(part.seq),
-            owner: owner.transpose()?,
-            pending_actions: pending_actions.collect::<Result<_, StoreError>>()?,
-            live_stats,
+            owner: part.lease.map(|lease| lease.decode(corrupt)).transpose()?,
+            pending_actions: record_json::decode_pending_actions(&part.pending_actions, corrupt)?,
+            live_stats: record_json::decode_live_stats(part.live_stats.as_deref(), corrupt)?,
         },
         last_action: ActionSeq(part.last_action),
         claimed_until: part.claimed_until.map(Timestamp),
@@ -121,11 +91,8 @@ pub fn corrupt(what: impl Into<String>) -> StoreError {
     StoreError::Corrupt { what: what.into(), remedy }
 }
 
-pub(super) fn broken(broken: RecordDecodeError) -> StoreError {
-    match broken {
-        RecordDecodeError::TooNew { needs, reads } => StoreError::NewerRecord { needs, reads },
-        damaged @ (RecordDecodeError::Damaged { .. } | _) => corrupt(damaged.to_string()),
-    }
+pub(super) fn broken(error: RecordDecodeError) -> StoreError {
+    record_json::undecodable(error, corrupt)
 }
 
 pub(super) fn name<T: FromStr>(text: &str) -> Result<T, StoreError> {
@@ -140,14 +107,4 @@ pub(super) fn read<T: DeserializeOwned>(what: &str, text: &str) -> Result<T, Sto
 pub(super) fn json(value: &impl Serialize) -> String {
     #[expect(clippy::expect_used, reason = "the types of this module have no keys other than texts")]
     serde_json::to_string(value).expect("the value is JSON")
-}
-
-/// Wraps text that is already valid JSON.
-pub(super) fn raw(text: String) -> Box<RawValue> {
-    #[expect(clippy::expect_used, reason = "what was written as JSON is JSON")]
-    RawValue::from_string(text).expect("a record is JSON")
-}
-
-const fn is_zero(number: &u64) -> bool {
-    *number == 0
 }

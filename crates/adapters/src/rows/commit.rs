@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 impl StoreTransaction<'_> {
     pub(crate) async fn commit_change(&mut self, change: Change) -> Result<Revision, StoreError> {
-        self.belongs_to(change.op);
+        self.set_op(change.op);
         if let Some(OpReply::Committed(revision)) = self.reply(&change.op).await? {
             return Ok(revision);
         }
@@ -36,16 +36,9 @@ impl StoreTransaction<'_> {
         let Change { op, next, events, taken, .. } = change;
         let write = move |row: &mut ProcessRow| {
             row.claimed_until = None;
-            let stored = &mut row.stored;
-            stored.process = next;
-            stored.revision = revision;
-            stored.pending_actions.retain(|(no, _)| *no > taken);
-            match row.slot_state() {
-                SlotState::Holding => {}
-                SlotState::Waiting | SlotState::Idle | SlotState::Ended => row.stored.owner = None,
-            }
+            row.stored.replace(next, taken);
         };
-        let after = self.change(&before, write).await?.process.state.slot_state();
+        let after = self.change(&before, write).await?.slot_state();
         if after == SlotState::Waiting {
             self.notify_of_waiter(&class_of(&before.stored.process.spec)).await?;
         }
@@ -63,7 +56,7 @@ impl StoreTransaction<'_> {
         op: OpId,
         action: PendingAction,
     ) -> Result<ActionSeq, StoreError> {
-        self.belongs_to(op);
+        self.set_op(op);
         if let Some(OpReply::Enqueued(no)) = self.reply(&op).await? {
             return Ok(no);
         }
@@ -90,7 +83,7 @@ impl StoreTransaction<'_> {
         by: &Writer,
         live_stats: &[(ProcessId, AttemptNo, LiveStats)],
     ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        self.is_quiet();
+        self.set_quiet();
         let mut results = Vec::with_capacity(live_stats.len());
         for (id, attempt, live_stats) in live_stats {
             results.push(match self.update_one(by, *id, *attempt, live_stats).await {

@@ -2,7 +2,7 @@
 
 use super::index::{self, Lane};
 use super::store_on::LeaseTerms;
-use super::transaction::{StoreTransaction, fenced};
+use super::transaction::StoreTransaction;
 use super::values::NodeRow;
 use crate::placement_class;
 use longhaul_domain::{NodeId, Placement, Timestamp};
@@ -51,7 +51,7 @@ impl StoreTransaction<'_> {
     pub(crate) async fn check_living(&mut self, lease: &Lease) -> Result<NodeRow, StoreError> {
         let node = self.check(lease).await?;
         if self.terms.is_some() && node.until <= self.now && !node.left {
-            return Err(fenced(lease));
+            return Err(StoreError::fenced(lease));
         }
         Ok(node)
     }

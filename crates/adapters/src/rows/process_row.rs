@@ -62,7 +62,7 @@ impl ProcessRow {
     }
 
     pub(crate) fn slot_state(&self) -> SlotState {
-        slot_state(&self.stored)
+        self.stored.slot_state()
     }
 
     pub(crate) const fn rank(&self) -> Rank {
@@ -88,10 +88,6 @@ impl ProcessRow {
             Some(_) | None => self.stored.revision,
         }
     }
-}
-
-pub(crate) fn slot_state(stored: &StoredProcess) -> SlotState {
-    stored.process.state.slot_state()
 }
 
 /// Returns the placement class of a spec: the nodes that may run the process.

@@ -2,7 +2,7 @@
 
 use super::FoundRow;
 use super::index;
-use super::process_row::{ProcessRow, RestoredFrom, class_of, slot_state};
+use super::process_row::{ProcessRow, RestoredFrom, class_of};
 use super::submit::launch_fingerprint;
 use super::transaction::StoreTransaction;
 use super::values::{self, LaunchKeyValue, NodeRow, StoreCounters};
@@ -164,7 +164,7 @@ impl StoreTransaction<'_> {
 impl ProcessRow {
     fn gives_way_to(&self, by: &Lease, kept: &StoredProcess) -> bool {
         // An ending is final: a record that has not ended is older, whatever its revision.
-        if self.slot_state() == SlotState::Ended && slot_state(kept) != SlotState::Ended {
+        if self.slot_state() == SlotState::Ended && kept.slot_state() != SlotState::Ended {
             return false;
         }
         let owns = |lease: &Option<Lease>| lease.as_ref().is_some_and(|lease| lease.node == by.node);
@@ -176,7 +176,7 @@ impl ProcessRow {
         let is_others = self.stored.owner.is_some()
             && !owns(&self.stored.owner)
             && node_of(&self.stored.owner) != node_of(&kept.owner);
-        let has_ended = slot_state(kept) == SlotState::Ended;
+        let has_ended = kept.slot_state() == SlotState::Ended;
         let stays = is_others && !has_ended && self.stored.process.attempt >= kept.process.attempt;
         kept.revision > self.position() && !stays
     }

@@ -6,9 +6,7 @@ use super::process_row::{ProcessRow, class_of};
 use super::transaction::StoreTransaction;
 use super::values::{self, LaunchKeyValue};
 use crate::fingerprint::Fingerprint;
-use longhaul_domain::{
-    LiveStats, OpId, ProcessHeader, ProcessId, Revision, Seq, SlotKey, SlotState, Spec, admission::Rank,
-};
+use longhaul_domain::{OpId, ProcessHeader, ProcessId, Seq, SlotKey, SlotState, Spec, admission::Rank};
 use longhaul_ports::{
     ClaimRequest, SortOrder, StoreError, StoreRejection, StoredProcess, Submission, SubmitLimits,
     SubmitOutcome,
@@ -30,7 +28,7 @@ impl StoreTransaction<'_> {
         new: Submission,
         max_bytes: Option<usize>,
     ) -> Result<SubmitOutcome, StoreError> {
-        self.belongs_to(OpId::new(*new.process.id.as_uuid()));
+        self.set_op(OpId::new(*new.process.id.as_uuid()));
         if let Some(existing) = self.existing(&new).await? {
             return Ok(existing);
         }
@@ -219,14 +217,7 @@ impl StoreTransaction<'_> {
             let launch = launch_fingerprint(&new.process.spec);
             self.set_value(key, Some(LaunchKeyValue { id, launch, retired: false }.encode()));
         }
-        let row = ProcessRow::of(StoredProcess {
-            process: new.process,
-            revision: Revision(1),
-            seq: Seq(self.counters.seq),
-            owner: None,
-            pending_actions: Vec::new(),
-            live_stats: LiveStats::default(),
-        });
+        let row = ProcessRow::of(StoredProcess::accepted(new.process, Seq(self.counters.seq)));
         self.append(id, row.stored.revision, new.events);
         self.put(None, Some(row.clone())).await?;
         Ok(row)

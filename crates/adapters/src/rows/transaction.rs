@@ -77,11 +77,11 @@ impl<'a> StoreTransaction<'a> {
         Ok(answer)
     }
 
-    pub(crate) const fn belongs_to(&mut self, op: OpId) {
+    pub(crate) const fn set_op(&mut self, op: OpId) {
         self.writes.op = Some(op);
     }
 
-    pub(crate) const fn is_quiet(&mut self) {
+    pub(crate) const fn set_quiet(&mut self) {
         self.writes.quiet = true;
     }
 
@@ -150,7 +150,10 @@ impl<'a> StoreTransaction<'a> {
         self.rows(std::slice::from_ref(id)).await?.pop().unwrap_or(Ok(None))
     }
 
-    /// Returns the readable rows of these processes.
+    /// Returns the rows of those of these processes that have one.
+    ///
+    /// # Errors
+    /// Fails if one of the rows is damaged.
     pub(crate) async fn readable(&mut self, ids: &[ProcessId]) -> Result<Vec<Arc<ProcessRow>>, StoreError> {
         let mut rows = Vec::with_capacity(ids.len());
         for found in self.rows(ids).await? {
@@ -371,7 +374,7 @@ impl<'a> StoreTransaction<'a> {
     pub(crate) async fn check(&mut self, lease: &Lease) -> Result<NodeRow, StoreError> {
         match self.node(&lease.node).await? {
             Some(node) if node.epoch == lease.epoch => Ok(node),
-            Some(_) | None => Err(fenced(lease)),
+            Some(_) | None => Err(StoreError::fenced(lease)),
         }
     }
 
@@ -381,12 +384,9 @@ impl<'a> StoreTransaction<'a> {
         stored: &StoredProcess,
         author: &Writer,
     ) -> Result<(), StoreError> {
-        match (&stored.owner, author) {
-            (None, Writer::Anyone) => Ok(()),
-            (None, Writer::Owner(lease)) => self.check(lease).await.map(drop),
-            (Some(owner), Writer::Anyone) => Err(fenced(owner)),
-            (Some(owner), Writer::Owner(lease)) if owner == lease => self.check(lease).await.map(drop),
-            (Some(_), Writer::Owner(lease)) => Err(fenced(lease)),
+        match author.required_lease(stored.owner.as_ref())? {
+            Some(lease) => self.check(lease).await.map(drop),
+            None => Ok(()),
         }
     }
 
@@ -426,10 +426,6 @@ impl<'a> StoreTransaction<'a> {
 /// Returns the earliest time in the keys of index entries of rows that are due.
 fn first_time(found: Vec<Vec<(RowKey, ProcessId)>>) -> Option<Timestamp> {
     found.into_iter().flatten().filter_map(|(key, _)| key.time_before_seq()).min()
-}
-
-pub(crate) fn fenced(lease: &Lease) -> StoreError {
-    StoreError::Fenced { node: lease.node.clone(), epoch: lease.epoch }
 }
 
 pub(crate) fn count(length: usize) -> u32 {

@@ -2,7 +2,7 @@
 
 use super::index;
 use super::key::{KeyRange, RowKey};
-use super::transaction::{StoreTransaction, fenced};
+use super::transaction::StoreTransaction;
 use super::values::{self, NodeRow, UpdateCounts};
 use longhaul_domain::{Epoch, NodeId, Timestamp};
 use longhaul_ports::{Lease, NodeDescriptor, NodeUpdates, SortOrder, StoreError};
@@ -59,7 +59,7 @@ impl StoreTransaction<'_> {
         let found = self.values(&[NodeRow::key(&by.node), values::updates_key(&by.node)]).await?;
         let mut found = found.into_iter();
         let node = found.next().flatten().map(|text| self.decode_node(&by.node, &text)).transpose()?;
-        let node = node.filter(|node| node.epoch == by.epoch).ok_or_else(|| fenced(by))?;
+        let node = node.filter(|node| node.epoch == by.epoch).ok_or_else(|| StoreError::fenced(by))?;
         let own = values::number(found.next().flatten().as_deref())?;
         Ok(((self.counters.updates, own), node.seen))
     }

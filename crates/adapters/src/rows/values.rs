@@ -1,7 +1,8 @@
 //! Values: everything that a store contains in addition to rows, index entries and events.
 
-use super::codec::{self, broken, corrupt, json, name, raw};
+use super::codec::{self, broken, corrupt, json, name};
 use super::key::RowKey;
+use crate::record_json::raw;
 use crate::tail_frames;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;

@@ -83,7 +83,7 @@ impl WriteConnection {
     }
 }
 
-/// A waiting process in the state after its claim. Reported work gets no owner, because no node executes it.
+/// A waiting process in the state after its claim.
 pub(super) struct ClaimedRow {
     pub(super) process: Process,
     pub(super) events: [Event; 1],
@@ -95,10 +95,7 @@ impl ClaimedRow {
         let fact = Fact::Claimed { attempt: process.attempt.next(), node: to.node.clone() };
         let events = [Event { at: now, fact }];
         process.evolve(&events);
-        let owner = match &process.spec.work {
-            Work::Command(_) => Some(to.clone()),
-            Work::Reported(_) => None,
-        };
+        let owner = to.owner_of(&process.spec);
         Self { process, events, owner }
     }
 }

@@ -128,13 +128,7 @@ impl WriteConnection {
 
     /// Rejects a writer that may not change a row with this owner.
     pub(super) fn check_author(&self, owner: Option<&Lease>, author: &Writer) -> Result<(), StepAbort> {
-        match (owner, author) {
-            (None, Writer::Anyone) => Ok(()),
-            (None, Writer::Owner(lease)) => self.check(lease),
-            (Some(owner), Writer::Anyone) => Err(fenced(owner).into()),
-            (Some(owner), Writer::Owner(lease)) if owner == lease => self.check(lease),
-            (Some(_), Writer::Owner(lease)) => Err(fenced(lease).into()),
-        }
+        author.required_lease(owner)?.map_or(Ok(()), |lease| self.check(lease))
     }
 
     /// Returns the policy in force. Reads it from the database only if it has changed.
@@ -252,7 +246,11 @@ impl WriteConnection {
 
 /// Rejects a lease that is not the newest lease of its node.
 pub(super) fn check(connection: &Connection, lease: &Lease) -> Result<(), StepAbort> {
-    if epoch(connection, &lease.node)? == Some(lease.epoch) { Ok(()) } else { Err(fenced(lease).into()) }
+    if epoch(connection, &lease.node)? == Some(lease.epoch) {
+        Ok(())
+    } else {
+        Err(StoreError::fenced(lease).into())
+    }
 }
 
 pub(super) fn epoch(connection: &Connection, node: &NodeId) -> Result<Option<Epoch>, StepAbort> {
@@ -261,10 +259,6 @@ pub(super) fn epoch(connection: &Connection, node: &NodeId) -> Result<Option<Epo
         .query_row([node.as_str()], |row| row.get::<_, i64>(0))
         .optional()?;
     Ok(epoch.map(|epoch| Epoch(row::uint(epoch))))
-}
-
-pub(super) fn fenced(lease: &Lease) -> StoreError {
-    StoreError::Fenced { node: lease.node.clone(), epoch: lease.epoch }
 }
 
 pub(super) fn policy_version(connection: &Connection) -> Result<PolicyVersion, StepAbort> {

@@ -1,9 +1,9 @@
 //! Chooses the next process to claim.
 
 use super::index::PlacementQueue;
-use super::state::{LedgerState, count, slot_state};
+use super::state::{LedgerState, count};
 use longhaul_domain::admission::{self, Rank, ReadyKey};
-use longhaul_domain::{Event, Fact, LiveStats, ProcessId, SlotKey, SlotState, Timestamp, Work};
+use longhaul_domain::{Event, Fact, ProcessId, SlotKey, SlotState, Timestamp};
 use longhaul_ports::{ClaimCapacity, Lease, StoreError, StoredProcess};
 
 impl LedgerState {
@@ -49,22 +49,15 @@ impl LedgerState {
         }
     }
 
-    /// Assigns a waiting process to a node. Reported work gets no owner, because no node executes it.
+    /// Assigns a waiting process to a node.
     pub(crate) fn hand_over(&mut self, now: Timestamp, to: &Lease, id: ProcessId) -> Option<StoredProcess> {
-        let before = self.stored(&id).filter(|stored| slot_state(stored) == SlotState::Waiting)?;
+        let before = self.stored(&id).filter(|stored| stored.slot_state() == SlotState::Waiting)?;
         let attempt = before.process.attempt.next();
         let events = [Event { at: now, fact: Fact::Claimed { attempt, node: to.node.clone() } }];
         let stored = self.rows.change(&id, |row| {
             row.claimed_until = None;
-            let stored = &mut row.stored;
-            stored.process.evolve(&events);
-            stored.revision = stored.revision.next();
-            stored.live_stats = LiveStats::default();
-            stored.owner = match &stored.process.spec.work {
-                Work::Command(_) => Some(to.clone()),
-                Work::Reported(_) => None,
-            };
-            stored.clone()
+            row.stored.claim(&events, to);
+            row.stored.clone()
         })?;
         self.claims += 1;
         self.served.insert(stored.process.spec.key.clone(), self.claims);

@@ -1,7 +1,7 @@
 //! Index that finds rows without a scan of all rows.
 
 use super::label::IndexLabel;
-use super::state::{LedgerRow, class, rank, slot_state};
+use super::state::{LedgerRow, class, rank};
 use longhaul_domain::admission::Rank;
 use longhaul_domain::{Level, NodeId, Priority, ProcessId, Seq, SlotKey, SlotState, Spec, Status, Timestamp};
 use longhaul_ports::{PlacementClass, ProcessFilter};
@@ -269,7 +269,7 @@ impl IndexPosition {
             spec: Arc::clone(&process.spec),
             root: process.lineage.ancestors.first().copied(),
             level: process.lineage.level(),
-            slot_state: slot_state(stored),
+            slot_state: stored.slot_state(),
             priority: rank(stored).priority,
             owner: stored.owner.as_ref().map(|lease| lease.node.clone()),
             due: row.due_again(),

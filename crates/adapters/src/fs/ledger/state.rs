@@ -3,8 +3,8 @@
 use super::rows::IndexedRows;
 use super::updates::UpdateCounters;
 use longhaul_domain::{
-    ActionSeq, Epoch, Event, NodeId, OpId, Policy, PolicyVersion, ProcessId, Revision, Seq, SlotKey,
-    SlotState, Spec, Timestamp, admission::Rank,
+    ActionSeq, Epoch, Event, NodeId, OpId, Policy, PolicyVersion, ProcessId, Revision, Seq, SlotKey, Spec,
+    Timestamp, admission::Rank,
 };
 use longhaul_domain::{LaunchKey, SessionId};
 use longhaul_ports::{
@@ -48,7 +48,7 @@ pub(crate) struct LedgerState {
 #[derive(Clone, Debug)]
 pub(crate) struct LedgerRow {
     pub(crate) stored: StoredProcess,
-    pub(crate) last_wish: ActionSeq,
+    pub(crate) last_action: ActionSeq,
     /// Time until which the row is reserved for the engine that claimed it as due.
     pub(crate) claimed_until: Option<Timestamp>,
 }
@@ -65,7 +65,7 @@ pub(crate) struct Node {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum LedgerReply {
     Committed(Revision),
-    Wished(ActionSeq),
+    Enqueued(ActionSeq),
 }
 
 impl LedgerState {
@@ -77,19 +77,13 @@ impl LedgerState {
     pub(crate) fn check(&self, lease: &Lease) -> Result<(), StoreError> {
         match self.nodes.get(&lease.node) {
             Some(node) if node.epoch == lease.epoch => Ok(()),
-            Some(_) | None => Err(fenced(lease)),
+            Some(_) | None => Err(StoreError::fenced(lease)),
         }
     }
 
     /// Rejects a writer that may not change this record.
     pub(crate) fn check_author(&self, stored: &StoredProcess, author: &Writer) -> Result<(), StoreError> {
-        match (&stored.owner, author) {
-            (None, Writer::Anyone) => Ok(()),
-            (None, Writer::Owner(lease)) => self.check(lease),
-            (Some(owner), Writer::Anyone) => Err(fenced(owner)),
-            (Some(owner), Writer::Owner(lease)) if owner == lease => self.check(lease),
-            (Some(_), Writer::Owner(lease)) => Err(fenced(lease)),
-        }
+        author.required_lease(stored.owner.as_ref())?.map_or(Ok(()), |lease| self.check(lease))
     }
 
     pub(crate) fn append(
@@ -162,10 +156,6 @@ impl LedgerRow {
     }
 }
 
-pub(crate) fn slot_state(stored: &StoredProcess) -> SlotState {
-    stored.process.state.slot_state()
-}
-
 pub(crate) fn rank(stored: &StoredProcess) -> Rank {
     Rank { priority: stored.process.priority, seq: stored.seq }
 }
@@ -173,10 +163,6 @@ pub(crate) fn rank(stored: &StoredProcess) -> Rank {
 /// Returns the placement class of a spec: the nodes that may run the process.
 pub(crate) fn class(spec: &Spec) -> PlacementClass {
     PlacementClass::of(&spec.placement)
-}
-
-pub(crate) fn fenced(lease: &Lease) -> StoreError {
-    StoreError::Fenced { node: lease.node.clone(), epoch: lease.epoch }
 }
 
 pub(crate) fn count(length: usize) -> u32 {

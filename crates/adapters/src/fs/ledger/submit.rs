@@ -1,11 +1,9 @@
 //! Submission of new processes, with its checks.
 
 use super::index::PlacementQueue;
-use super::state::{LedgerRow, LedgerState, class, count, slot_state};
+use super::state::{LedgerRow, LedgerState, class, count};
 use crate::fingerprint::Fingerprint;
-use longhaul_domain::{
-    ActionSeq, LiveStats, ProcessHeader, ProcessId, Revision, SlotKey, SlotState, Timestamp, admission::Rank,
-};
+use longhaul_domain::{ActionSeq, ProcessHeader, ProcessId, SlotKey, SlotState, Timestamp, admission::Rank};
 use longhaul_ports::{
     ClaimRequest, PlacementClass, StoreError, StoreRejection, StoredProcess, Submission, SubmitLimits,
     SubmitOutcome,
@@ -33,7 +31,7 @@ impl LedgerState {
         if let Some(claimed) = claimed {
             return Ok(SubmitOutcome::Claimed(claimed));
         }
-        if slot_state(&stored) == SlotState::Waiting {
+        if stored.slot_state() == SlotState::Waiting {
             self.updates.note_waiter(&class(&stored.process.spec));
         }
         Ok(SubmitOutcome::Waiting(stored))
@@ -49,8 +47,8 @@ impl LedgerState {
                 same_spec: stored.process.spec == *spec,
             });
         }
-        if let Some(find_tombstone) = self.find_tombstone(new) {
-            return Some(find_tombstone);
+        if let Some(pruned) = self.find_tombstone(new) {
+            return Some(pruned);
         }
         let key = spec.launch_key.clone()?;
         let (id, first) = self.launch_keys.get(&(spec.session.clone(), key))?;
@@ -131,7 +129,7 @@ impl LedgerState {
             key: head.key.clone(),
         };
         let index = self.rows.index();
-        let Some(claimant) = new.claim_for.as_ref().filter(|to| self.may_take(to, &class(&new.process.spec)))
+        let Some(claimant) = new.claim_for.as_ref().filter(|to| may_run(to, &class(&new.process.spec)))
         else {
             return Some(by_key());
         };
@@ -152,10 +150,6 @@ impl LedgerState {
         first.is_some_and(|(rank, _)| rank < me).then(by_key)
     }
 
-    fn may_take(&self, claimant: &ClaimRequest, class: &PlacementClass) -> bool {
-        may_run(claimant, class)
-    }
-
     fn insert(&mut self, new: Submission) -> StoredProcess {
         let id = new.process.id;
         self.last_seq = self.last_seq.next();
@@ -163,16 +157,13 @@ impl LedgerState {
             let scope = (new.process.spec.session.clone(), key.clone());
             self.launch_keys.insert(scope, (id, Arc::clone(&new.process.spec)));
         }
-        let stored = StoredProcess {
-            process: new.process,
-            revision: Revision(1),
-            seq: self.last_seq,
-            owner: None,
-            pending_actions: Vec::new(),
-            live_stats: LiveStats::default(),
-        };
+        let stored = StoredProcess::accepted(new.process, self.last_seq);
         self.append(id, stored.revision, new.events);
-        self.rows.insert(LedgerRow { stored: stored.clone(), last_wish: ActionSeq(0), claimed_until: None });
+        self.rows.insert(LedgerRow {
+            stored: stored.clone(),
+            last_action: ActionSeq(0),
+            claimed_until: None,
+        });
         stored
     }
 }

@@ -1,6 +1,6 @@
 //! Commits changes of process records.
 
-use super::state::{LedgerReply, LedgerRow, LedgerState, class, slot_state};
+use super::state::{LedgerReply, LedgerRow, LedgerState, class};
 use longhaul_domain::{
     ActionSeq, AttemptNo, LiveStats, OpId, PendingAction, Policy, PolicyVersion, Process, ProcessId,
     Revision, SlotState,
@@ -25,21 +25,13 @@ impl LedgerState {
         {
             return Err(StoreError::Refused(StoreRejection::DescendantLives { descendant }));
         }
-        let held = slot_state(before) == SlotState::Holding;
+        let held = before.slot_state() == SlotState::Holding;
         let revision = before.revision.next();
         let class = class(&before.process.spec);
         let after = self.rows.change(&id, |row| {
             row.claimed_until = None;
-            let stored = &mut row.stored;
-            stored.process = change.next;
-            stored.revision = revision;
-            stored.pending_actions.retain(|(no, _)| *no > change.taken);
-            let after = slot_state(stored);
-            match after {
-                SlotState::Holding => {}
-                SlotState::Waiting | SlotState::Idle | SlotState::Ended => stored.owner = None,
-            }
-            after
+            row.stored.replace(change.next, change.taken);
+            row.stored.slot_state()
         });
         if after == Some(SlotState::Waiting) {
             self.updates.note_waiter(&class);
@@ -60,7 +52,7 @@ impl LedgerState {
             return None;
         }
         let lives =
-            |id: &&ProcessId| self.stored(id).is_some_and(|stored| slot_state(stored) != SlotState::Ended);
+            |id: &&ProcessId| self.stored(id).is_some_and(|stored| stored.slot_state() != SlotState::Ended);
         index.family_of(&process.id).values().find(lives).copied()
     }
 
@@ -70,7 +62,7 @@ impl LedgerState {
         op: OpId,
         action: PendingAction,
     ) -> Result<ActionSeq, StoreError> {
-        if let Some(LedgerReply::Wished(no)) = self.stored_reply(&op) {
+        if let Some(LedgerReply::Enqueued(no)) = self.stored_reply(&op) {
             return Ok(no);
         }
         let stored = self.stored(id).ok_or(StoreError::Missing { id: *id })?;
@@ -82,12 +74,12 @@ impl LedgerState {
             self.updates.for_one(&owner.node);
         }
         let leave = |row: &mut LedgerRow| {
-            row.last_wish = row.last_wish.next();
-            row.stored.pending_actions.push((row.last_wish, action));
-            row.last_wish
+            row.last_action = row.last_action.next();
+            row.stored.pending_actions.push((row.last_action, action));
+            row.last_action
         };
         let no = self.rows.change(id, leave).ok_or(StoreError::Missing { id: *id })?;
-        self.remember(op, LedgerReply::Wished(no));
+        self.remember(op, LedgerReply::Enqueued(no));
         Ok(no)
     }
 
@@ -100,7 +92,7 @@ impl LedgerState {
     ) -> Result<(), StoreError> {
         let stored = self.stored(&id).ok_or(StoreError::Missing { id })?;
         self.check_author(stored, by)?;
-        if stored.process.attempt != attempt || slot_state(stored) == SlotState::Ended {
+        if stored.process.attempt != attempt || stored.slot_state() == SlotState::Ended {
             return Err(StoreError::Conflict { found: stored.revision });
         }
         self.rows.change(&id, |row| row.stored.live_stats = live_stats.clone());
