@@ -13,6 +13,7 @@ use longhaul_domain::{OpId, ProcessId, Revision, Timestamp};
 use longhaul_ports::{Clock, EventCursor, LoggedEvent, SortOrder, StoreError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_postgres::types::ToSql;
@@ -40,9 +41,15 @@ pub(super) async fn begin(
     changes: &Arc<ChangeCounter>,
 ) -> Result<PostgresTransaction, StoreError> {
     let turn = pool.turn(access == RowAccess::Write).await?;
+    let begun = Instant::now();
     while let Some(mut connection) = pool.idle() {
-        if let Ok((now, statements)) = start(&mut connection, access).await {
-            return Ok(transaction(pool, connection, statements, turn, now, clock, changes));
+        match start(&mut connection, access).await {
+            Ok((now, statements)) => {
+                return Ok(transaction(pool, connection, statements, turn, now, clock, changes));
+            }
+            // A server that does not answer would not answer on the next connection either.
+            Err(error) if begun.elapsed() >= TIMEOUT => return Err(error),
+            Err(_) => {}
         }
     }
     let mut connection = pool.connect().await?;

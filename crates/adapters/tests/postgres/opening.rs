@@ -39,7 +39,7 @@ async fn a_store_works_again_after_the_server_was_killed() {
 async fn tables_of_a_newer_program_are_refused() {
     let server = Server::start();
     let store = PostgresStore::open(server.options()).await.unwrap();
-    server.ask("UPDATE longhaul.store SET format = 2");
+    server.execute("UPDATE longhaul.store SET format = 2");
     let found = PostgresStore::open(server.options()).await.err();
     assert!(matches!(found, Some(StoreError::Format { found: 2, supported: 1 })), "{found:?}");
     let lease = store.leave(&Lease { node: "a".parse().unwrap(), epoch: longhaul_domain::Epoch(1) }).await;
@@ -72,7 +72,7 @@ async fn a_damaged_record_does_not_affect_the_others() {
     let world = StoreFixture::new(store.clone(), clock);
     let [damaged, whole] = [world.submit(world.draft()).await, world.submit(world.draft()).await];
     let id = damaged.process.id;
-    server.ask(&format!("UPDATE longhaul.process SET changing = 'x' WHERE id = '{id}'"));
+    server.execute(&format!("UPDATE longhaul.process SET changing = 'x' WHERE id = '{id}'"));
     let found = store.load_each(&[id, whole.process.id]).await.unwrap();
     assert!(matches!(&found[0], Err(StoreError::Corrupt { .. })), "{found:?}");
     assert_eq!(found[1].as_ref().unwrap().as_ref(), Some(&whole));

@@ -1,4 +1,5 @@
-//! A separate PostgreSQL server for each test, in a temporary directory and on a Unix socket.
+//! PostgreSQL servers in temporary directories, on Unix sockets: one that all tests share, and separate ones for tests
+//! that stop or change their server.
 
 use crate::proxy::Proxy;
 use longhaul_adapters::postgres::{PostgresOptions, PostgresStore};
@@ -7,11 +8,12 @@ use longhaul_ports::Store;
 use longhaul_testkit::fakes::VirtualClock;
 use longhaul_testkit::suite::store::{GRACE, LEASE};
 use longhaul_testkit::suite::{ConnectionCut, RestoreFixture, StoreFixture};
+use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal};
+use std::fs::File;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -22,7 +24,7 @@ const SOCKET: &str = ".s.PGSQL.5432";
 /// Users that may run a server if the test runs as root. A server refuses to run as root.
 const USERS: [&str; 2] = ["postgres", "daemon"];
 
-/// A server that is stopped at the end of the test.
+/// A server of one test, which stops at the end of the test.
 pub(crate) struct Server {
     process: Child,
     directory: TempDir,
@@ -64,16 +66,9 @@ impl Server {
         let _ = rustix::process::kill_process(pid, signal);
     }
 
-    /// Executes statements with `psql` and returns the output.
-    pub(crate) fn ask(&self, statements: &str) -> String {
-        let output = Command::new("psql")
-            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "longhaul", "-d", "postgres", "-h"])
-            .arg(self.directory())
-            .args(["-c", statements])
-            .output()
-            .expect("psql comes with postgres");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    /// Executes statements with `psql`.
+    pub(crate) fn execute(&self, statements: &str) {
+        execute(self.directory(), statements);
     }
 }
 
@@ -84,7 +79,18 @@ impl Drop for Server {
     }
 }
 
-pub(crate) fn url(directory: &Path) -> String {
+/// Executes statements with `psql` on the server of a directory.
+fn execute(directory: &Path, statements: &str) {
+    let output = Command::new("psql")
+        .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-U", "longhaul", "-d", "postgres", "-h"])
+        .arg(directory)
+        .args(["-c", statements])
+        .output()
+        .expect("psql comes with postgres");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn url(directory: &Path) -> String {
     format!("postgres://longhaul@/postgres?host={}", directory.display())
 }
 
@@ -135,12 +141,17 @@ fn give_away(directory: &Path) {
     }
 }
 
-/// Returns a data directory to copy. Creates it if this is the first test on this machine.
-fn template(programs: &Path) -> PathBuf {
+/// Returns a path in the temporary directory that all tests of this user with this version of the server know.
+fn permanent_path(programs: &Path, name: &str) -> PathBuf {
     let version = Command::new(programs.join("postgres")).arg("--version").output().unwrap();
     let version = String::from_utf8_lossy(&version.stdout).replace(|c: char| !c.is_ascii_alphanumeric(), "-");
     let me = rustix::process::geteuid().as_raw();
-    let template = std::env::temp_dir().join(format!("longhaul-template-{version}-{me}"));
+    std::env::temp_dir().join(format!("longhaul-{name}-{version}-{me}"))
+}
+
+/// Returns a data directory to copy. Creates it if this is the first test on this machine.
+fn template(programs: &Path) -> PathBuf {
+    let template = permanent_path(programs, "template");
     if template.exists() {
         return template;
     }
@@ -148,7 +159,8 @@ fn template(programs: &Path) -> PathBuf {
     give_away(draft.path());
     let data = draft.path().join("data");
     let created = as_user(&programs.join("initdb"))
-        .args(["--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C", "--username=longhaul", "-D"])
+        .args(["--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C", "--username=longhaul"])
+        .args(["--wal-segsize=1", "-D"])
         .arg(&data)
         .current_dir("/")
         .output();
@@ -164,11 +176,16 @@ fn template(programs: &Path) -> PathBuf {
 /// Returns a new directory that contains the data directory of a server.
 fn data_directory(programs: &Path) -> TempDir {
     let directory = tempfile::Builder::new().prefix("longhaul-pg-").tempdir().unwrap();
-    give_away(directory.path());
-    let data = directory.path().join("data");
+    fill(programs, directory.path());
+    directory
+}
+
+/// Copies the template into the directory of a server.
+fn fill(programs: &Path, directory: &Path) {
+    give_away(directory);
+    let data = directory.join("data");
     let copied = Command::new("cp").arg("-a").arg(template(programs)).arg(data).status();
     assert!(copied.unwrap().success(), "the data directory is copied");
-    directory
 }
 
 fn run(programs: &Path, directory: &Path) -> Child {
@@ -188,7 +205,7 @@ fn started(mut command: Command, directory: &Path) -> Child {
     let log = directory.join("log");
     let _ = std::fs::remove_file(directory.join(SOCKET));
     let process =
-        command.current_dir("/").stdout(Stdio::null()).stderr(std::fs::File::create(&log).unwrap()).spawn();
+        command.current_dir("/").stdout(Stdio::null()).stderr(File::create(&log).unwrap()).spawn();
     let mut process = process.unwrap_or_else(|error| absent(&error.to_string()));
     let begun = Instant::now();
     while !is_ready(directory) {
@@ -217,27 +234,53 @@ fn absent(why: &str) -> ! {
     std::process::exit(0)
 }
 
-/// Shell script that runs a server until its input ends, and then deletes the directory of the server.
-const UNTIL_END_OF_INPUT: &str =
-    "directory=$1; shift; \"$@\" & read -r line; kill -s QUIT $!; wait; rm -rf \"$directory\"";
+/// Shell script that runs a server until no test has locked a file for a few seconds, and then deletes the directory of
+/// the server. The server itself must not inherit the descriptor of the lock.
+const UNTIL_UNUSED: &str = "lock=$1 directory=$2; shift 2; \"$@\" & exec 9>>\"$lock\"; \
+    while sleep 3; do flock --nonblock 9 || continue; kill -s QUIT $!; wait; rm -rf \"$directory\"; exit; done";
 
-/// Returns a fixture with an empty store, in a new schema of one server. The server ends with the test program.
-pub(crate) async fn world_on_one_server(clock: VirtualClock) -> StoreFixture {
-    static SERVER: OnceLock<(PathBuf, Child)> = OnceLock::new();
-    static SCHEMAS: AtomicUsize = AtomicUsize::new(0);
+/// Returns the directory of a server that all tests share, also those of other test programs. It starts with the first
+/// test, and stops after the last one.
+fn shared_server() -> &'static Path {
+    static SERVER: OnceLock<(PathBuf, File)> = OnceLock::new();
     let (directory, _) = SERVER.get_or_init(|| {
         let programs = programs();
-        let directory = data_directory(&programs).keep();
-        let server = command(&programs, &directory);
-        let mut watched = Command::new("sh");
-        watched.args(["-c", UNTIL_END_OF_INPUT, "sh"]).arg(&directory).arg(server.get_program());
-        watched.args(server.get_args()).stdin(Stdio::piped());
-        let process = started(watched, &directory);
-        (directory, process)
+        let directory = permanent_path(&programs, "server");
+        let lock_path = permanent_path(&programs, "server-lock");
+        let lock = File::options().create(true).append(true).open(&lock_path).unwrap();
+        loop {
+            flock(&lock, FlockOperation::LockShared).unwrap();
+            if is_ready(&directory) {
+                return (directory, lock);
+            }
+            // Locks again from the start, because the server may stop between the two locks.
+            flock(&lock, FlockOperation::LockExclusive).unwrap();
+            if !is_ready(&directory) {
+                start_shared(&programs, &directory, &lock_path);
+            }
+        }
     });
-    let url = format!("{}&schema=s{}", url(directory), SCHEMAS.fetch_add(1, Ordering::Relaxed));
-    let options = PostgresOptions { clock: Some(Arc::new(clock.clone())), ..PostgresOptions::at(url) };
-    StoreFixture::new(Arc::new(PostgresStore::open(options).await.unwrap()), clock)
+    directory
+}
+
+fn start_shared(programs: &Path, directory: &Path, lock: &Path) {
+    let _ = std::fs::remove_dir_all(directory);
+    std::fs::create_dir(directory).unwrap();
+    fill(programs, directory);
+    let mut server = command(programs, directory);
+    server.args(["-c", "max_connections=500"]);
+    // The session of its own keeps the server alive if the runner kills the group of the test that started it.
+    let mut watched = Command::new("setsid");
+    watched.args(["sh", "-c", UNTIL_UNUSED, "sh"]).args([lock, directory]);
+    watched.arg(server.get_program()).args(server.get_args()).stdin(Stdio::null());
+    started(watched, directory);
+}
+
+/// Returns the options of an empty store in a new schema of the shared server.
+fn new_schema(leases: Option<LeaseTerms>, clock: &VirtualClock) -> (String, PostgresOptions) {
+    let schema = format!("s{}", uuid::Uuid::new_v4().simple());
+    let url = format!("{}&schema={schema}", url(shared_server()));
+    (schema, PostgresOptions { leases, clock: Some(Arc::new(clock.clone())), ..PostgresOptions::at(url) })
 }
 
 /// Returns a fixture with an empty store that uses this clock.
@@ -250,25 +293,22 @@ pub(crate) async fn leased_world(clock: VirtualClock) -> StoreFixture {
     with_leases(Some(LeaseTerms { lease: LEASE, grace: GRACE }), clock).await
 }
 
-/// Returns a fixture as [`leased_world`] does, but with a server whose data the test can delete.
+/// Returns a fixture as [`leased_world`] does, but with data that the test can delete.
 pub(crate) async fn restoring_world(clock: VirtualClock) -> RestoreFixture {
-    let server = Arc::new(Server::start());
     let leases = Some(LeaseTerms { lease: LEASE, grace: GRACE });
-    let options = PostgresOptions { leases, clock: Some(Arc::new(clock.clone())), ..server.options() };
+    let (schema, options) = new_schema(leases, &clock);
     let store = PostgresStore::open(options).await.unwrap();
-    let emptied = Arc::clone(&server);
-    let empty = move || drop(emptied.ask("SET client_min_messages = error; DROP SCHEMA longhaul CASCADE"));
-    RestoreFixture::new(Arc::new(store), clock, empty).guarded(server)
+    let delete = format!("SET client_min_messages = error; DROP SCHEMA {schema} CASCADE");
+    RestoreFixture::new(Arc::new(store), clock, move || execute(shared_server(), &delete))
 }
 
 /// Returns a fixture with a proxy. The proxy can lose a commit, or the reply to a commit.
 pub(crate) async fn cut_world(clock: VirtualClock) -> StoreFixture {
-    let server = Server::start();
-    let entrance = server.directory().join("entrance");
-    std::fs::create_dir(&entrance).unwrap();
-    let proxy = Proxy::before(&server.directory().join(SOCKET), &entrance.join(SOCKET));
-    let options =
-        PostgresOptions { clock: Some(Arc::new(clock.clone())), ..PostgresOptions::at(url(&entrance)) };
+    let entrance = tempfile::Builder::new().prefix("longhaul-pg-").tempdir().unwrap();
+    let proxy = Proxy::before(&shared_server().join(SOCKET), &entrance.path().join(SOCKET));
+    let (schema, options) = new_schema(None, &clock);
+    let url = format!("{}&schema={schema}", url(entrance.path()));
+    let options = PostgresOptions { clock: options.clock, ..PostgresOptions::at(url) };
     let store = PostgresStore::open(options).await.unwrap();
     let cut = move |at| match at {
         ConnectionCut::BeforeCommit => proxy.lose_next_commit(),
@@ -277,16 +317,15 @@ pub(crate) async fn cut_world(clock: VirtualClock) -> StoreFixture {
             proxy.lose_next_answer();
         }
     };
-    StoreFixture::new(Arc::new(store), clock).with_cut(cut).guarded(server)
+    StoreFixture::new(Arc::new(store), clock).with_cut(cut).guarded(entrance)
 }
 
 async fn with_leases(leases: Option<LeaseTerms>, clock: VirtualClock) -> StoreFixture {
-    let server = Server::start();
-    let options = PostgresOptions { leases, clock: Some(Arc::new(clock.clone())), ..server.options() };
+    let (_, options) = new_schema(leases, &clock);
     let open = move || {
         let options = options.clone();
         async move { Arc::new(PostgresStore::open(options).await.unwrap()) as Arc<dyn Store> }
     };
     let store = open().await;
-    StoreFixture::new(store, clock).with_another(open.clone()).with_reopening(open).guarded(server)
+    StoreFixture::new(store, clock).with_another(open.clone()).with_reopening(open)
 }

@@ -5,9 +5,9 @@ use crate::server::world;
 longhaul_testkit::store_suite!(world);
 
 mod model {
-    use crate::server::world_on_one_server;
+    use crate::server::world;
 
-    longhaul_testkit::model_suite!(world_on_one_server);
+    longhaul_testkit::model_suite!(world);
 }
 
 mod restoring {
