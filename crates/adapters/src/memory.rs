@@ -16,7 +16,7 @@ use longhaul_ports::{Clock, EventCursor, LoggedEvent, SortOrder, StoreError};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, TryLockError};
 
 /// The in-memory store. Its clones share the data. A test can therefore drop an engine and open another one on the same
 /// store.
@@ -69,16 +69,9 @@ pub struct MemoryRows {
 }
 
 impl MemoryRows {
-    /// Locks the content from code that is not async.
-    ///
-    /// A transaction waits for nothing while it has the lock, so the lock is free within microseconds.
+    /// Locks the content for reading and writing.
     fn locked(&self) -> OwnedRwLockWriteGuard<MemoryContent> {
-        loop {
-            if let Ok(content) = Arc::clone(&self.content).try_write_owned() {
-                return content;
-            }
-            std::thread::yield_now();
-        }
+        acquired(|| Arc::clone(&self.content).try_write_owned())
     }
 
     /// Replaces the content with other content. Nodes that register after this call get an epoch that no lease has
@@ -98,6 +91,19 @@ impl MemoryRows {
     }
 }
 
+/// Repeats an attempt to lock the content until the attempt succeeds.
+///
+/// A transaction waits for nothing while it has the lock, so the lock is free within microseconds. A task that was
+/// suspended meanwhile would let the virtual time of a test pass while another thread has the lock.
+fn acquired<G>(attempt: impl Fn() -> Result<G, TryLockError>) -> G {
+    loop {
+        match attempt() {
+            Ok(guard) => return guard,
+            Err(_) => std::thread::yield_now(),
+        }
+    }
+}
+
 impl fmt::Debug for MemoryRows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let records = self.content.try_read().map(|content| content.len()).ok();
@@ -108,17 +114,11 @@ impl fmt::Debug for MemoryRows {
 #[async_trait]
 impl Rows for MemoryRows {
     async fn begin(&self, access: RowAccess) -> Result<Box<dyn RowTransaction>, StoreError> {
-        let content = || Arc::clone(&self.content);
-        // Without contention, a call completes at its first poll.
         let content = match access {
-            RowAccess::Read => ContentGuard::Read(match content().try_read_owned() {
-                Ok(content) => content,
-                Err(_) => content().read_owned().await,
-            }),
-            RowAccess::Write => ContentGuard::Write(match content().try_write_owned() {
-                Ok(content) => content,
-                Err(_) => content().write_owned().await,
-            }),
+            RowAccess::Read => {
+                ContentGuard::Read(acquired(|| Arc::clone(&self.content).try_read_owned()))
+            }
+            RowAccess::Write => ContentGuard::Write(self.locked()),
         };
         Ok(Box::new(MemoryTransaction { content, now: self.clock.now(), changes: Arc::clone(&self.changes) }))
     }
