@@ -16,7 +16,8 @@ const SCHEMA: &str = "longhaul";
 /// Maximum time to connect to one host.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Settings of each connection. The plans of the statements never change, because each statement has exactly one useful
-/// index. A server that would lose commits in a crash is asked not to.
+/// index. The settings that select these plans make the server overestimate their costs, so that it would compile each
+/// execution (`jit`). A server that would lose commits in a crash is asked not to.
 const SETTINGS: &str = "
 SET application_name = 'longhaul';
 SET idle_in_transaction_session_timeout = '15s';
@@ -25,6 +26,7 @@ SET statement_timeout = '15s';
 SET enable_seqscan = off;
 SET enable_bitmapscan = off;
 SET enable_sort = off;
+SET jit = off;
 SET plan_cache_mode = force_generic_plan;
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
 ";

@@ -7,7 +7,7 @@ longhaul_testkit::store_suite!(world);
 mod model {
     use crate::server::world;
 
-    longhaul_testkit::model_suite!(world);
+    longhaul_testkit::model_suite!(world, 8);
 }
 
 mod restoring {

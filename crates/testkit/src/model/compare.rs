@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 
 /// Maximum number of scripts that [`holds`] runs.
 const SCRIPTS: u32 = 256;
-/// Minimum number of scripts that [`holds`] runs, even if the store is slow.
-const MIN_CASES: u32 = 64;
+/// Minimum number of scripts that [`model_suite!`](crate::model_suite) runs by default, even if the store is slow.
+pub const MIN_SCRIPTS: u32 = 64;
 /// Time after which no further script starts, provided that the minimum number of scripts has run.
 const QUICK: Duration = Duration::from_secs(3);
 /// Nodes that are registered at the start of each script, because nothing can be claimed without a node.
@@ -31,17 +31,17 @@ const MAX_DUE_DELAY: Duration = Duration::from_secs(24 * 3600);
 /// Upper limit (exclusive) of the number of steps in a script.
 const MAX_SCRIPT_LEN: usize = 60;
 
-/// Compares a store with the model in up to 256 scripts of up to 60 steps each. At least 64 scripts run. After them, no
-/// further script starts if more than three seconds have passed. The environment variable `PROPTEST_CASES` sets a fixed
-/// number of scripts instead.
+/// Compares a store with the model in up to 256 scripts of up to 60 steps each. At least `fewest` scripts run. After
+/// them, no further script starts if more than three seconds have passed. The environment variable `PROPTEST_CASES` sets
+/// a fixed number of scripts instead.
 ///
 /// # Panics
 /// Panics with the shortest script found for which the replies differ.
-pub fn holds(open: impl AsyncFn(VirtualClock) -> StoreFixture) {
+pub fn holds(open: impl AsyncFn(VirtualClock) -> StoreFixture, fewest: u32) {
     let asked = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
     match asked {
         Some(asked) => holds_in(open, asked),
-        None => try_scripts(open, SCRIPTS, MIN_CASES),
+        None => try_scripts(open, SCRIPTS, fewest),
     }
 }
 
