@@ -8,7 +8,7 @@ mod xml_tokens;
 use super::case::{Framework, TestCase};
 use super::event::{TestEvent, TestParser};
 use super::text;
-use case_filter::CaseFilter;
+use case_filter::{CaseFilter, StatedAs};
 use open_case::{CaseResult, OpenCase};
 use stated::StatedTotals;
 use std::time::Duration;
@@ -44,7 +44,7 @@ impl TestParser for JunitParser {
 
     fn finish(&mut self, emit: &mut dyn FnMut(TestEvent)) {
         if !self.report.is_closed || !self.xml.is_between() {
-            self.report.filter.cut(&mut |case| emit(TestEvent::Finished(case)));
+            self.report.cut(emit);
             self.report.refuse("the report ends in the middle", emit);
         }
     }
@@ -189,13 +189,16 @@ impl Report {
             Element::Case => {
                 let framework = self.framework.unwrap_or(Framework::Junit);
                 if let Some(case) = self.case.take() {
-                    if case.has_both() {
+                    if case.has_both() && framework != Framework::Pytest {
                         self.totals.count_repeated();
                     }
-                    let case = case.finish(framework);
+                    let (case, further) = case.finish(framework);
                     let totals = &mut self.totals;
-                    if self.filter.add(case, &mut |case| emit_case(case, framework, totals, emit)) {
-                        self.totals.count_repeated();
+                    let stated = self.filter.add(case, further, &mut |case| emit_case(case, totals, emit));
+                    match stated {
+                        StatedAs::Test => {}
+                        StatedAs::Repeated => self.totals.count_repeated(),
+                        StatedAs::ErrorOnly => self.totals.count_error_only(),
                     }
                 }
             }
@@ -205,9 +208,8 @@ impl Report {
                 }
             }
             Element::Suite => {
-                let framework = self.framework.unwrap_or(Framework::Junit);
                 let totals = &mut self.totals;
-                self.filter.end_suite(&mut |case| emit_case(case, framework, totals, emit));
+                self.filter.end_suite(&mut |case| emit_case(case, totals, emit));
                 self.totals.end();
             }
             Element::Suites => self.totals.end(),
@@ -243,6 +245,16 @@ impl Report {
         }
     }
 
+    /// Ends a truncated report. The failures that it contains count, even those of a test whose element is not complete.
+    fn cut(&mut self, emit: &mut dyn FnMut(TestEvent)) {
+        let mut emit = |case| emit(TestEvent::Finished(case));
+        if let Some(case) = self.case.take().filter(OpenCase::has_failed) {
+            let (case, further) = case.finish(self.framework.unwrap_or(Framework::Junit));
+            self.filter.add(case, further, &mut emit);
+        }
+        self.filter.cut(&mut emit);
+    }
+
     fn refuse(&mut self, why: &str, emit: &mut dyn FnMut(TestEvent)) {
         if !self.is_refused {
             self.is_refused = true;
@@ -252,13 +264,8 @@ impl Report {
 }
 
 /// Counts and emits a test result.
-fn emit_case(
-    case: TestCase,
-    framework: Framework,
-    totals: &mut StatedTotals,
-    emit: &mut dyn FnMut(TestEvent),
-) {
-    totals.count(&case, framework);
+fn emit_case(case: TestCase, totals: &mut StatedTotals, emit: &mut dyn FnMut(TestEvent)) {
+    totals.count(&case);
     emit(TestEvent::Finished(case));
 }
 

@@ -1,22 +1,41 @@
 //! Removes reported results that are not separate tests.
 
 use super::stated::Stated;
-use crate::test_run::case::{Framework, TestCase, TestFailure, TestOutcome};
+use crate::test_run::case::{Framework, TestCase, TestFailure, TestOutcome, TestPhase};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Maximum number of results that are stored until the end of their suite.
 const MAX_HELD: usize = 1000;
+/// Maximum number of failed tests whose failed tear-downs are recognized.
+const MAX_FAILED: usize = 10_000;
 
-/// Removes reported results that are not separate tests, before they are emitted.
+/// How the counts of a report include a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StatedAs {
+    /// The report counts the result as a test.
+    Test,
+    /// The result belongs to a test that has already failed. It is not emitted, but the report counts it as an error.
+    Repeated,
+    /// The result is emitted, and the report counts it as an error but not as a test.
+    ErrorOnly,
+}
+
+/// Turns the results of a report into the results that the framework counts.
 ///
-/// - pytest reports each attempt of a repeated test, and a failed tear-down, as a further test with the same name. A
-///   failed attempt that was repeated looks like a passed test.
+/// - pytest reports each attempt of a repeated test as a further test with the same name. A failed attempt that was
+///   repeated looks like a passed test.
+/// - pytest counts a failed tear-down as an error, in addition to the result of the test itself. If the test failed, the
+///   report contains a second element with the same name. Otherwise, the only element contains only the error.
 /// - Jest reports planned tests as passed. Only the counts of the suite show that they did not run.
 #[derive(Debug, Default)]
 pub(super) struct CaseFilter {
     framework: Option<Framework>,
     /// The latest result from pytest, which is not yet emitted.
     last: Option<TestCase>,
+    /// Ids of tests that failed, before their tear-down. The workers of xdist may report other tests before the
+    /// tear-down.
+    failed: BTreeSet<String>,
     /// Results from Jest that stand for either passed or planned tests.
     unclear: Vec<TestCase>,
     /// Number of passed tests in the current suite according to Jest, minus the passed tests that were already emitted.
@@ -34,13 +53,18 @@ impl CaseFilter {
         self.passed_left = stated.passed();
     }
 
-    /// Adds a result. Returns true if it belongs to a test that has already failed.
-    pub(super) fn add(&mut self, case: TestCase, emit: &mut dyn FnMut(TestCase)) -> bool {
+    /// Adds a result, and the further result that pytest counts for the same test.
+    pub(super) fn add(
+        &mut self,
+        case: TestCase,
+        further: Option<TestCase>,
+        emit: &mut dyn FnMut(TestCase),
+    ) -> StatedAs {
         match self.framework {
-            Some(Framework::Pytest) => self.add_pytest(case, emit),
+            Some(Framework::Pytest) => self.add_pytest(case, further, emit),
             Some(Framework::Jest) => {
                 self.add_jest(case, emit);
-                false
+                StatedAs::Test
             }
             Some(
                 Framework::CargoTest
@@ -52,20 +76,56 @@ impl CaseFilter {
             )
             | None => {
                 emit(case);
-                false
+                StatedAs::Test
             }
         }
     }
 
-    fn add_pytest(&mut self, case: TestCase, emit: &mut dyn FnMut(TestCase)) -> bool {
+    fn add_pytest(
+        &mut self,
+        case: TestCase,
+        further: Option<TestCase>,
+        emit: &mut dyn FnMut(TestCase),
+    ) -> StatedAs {
+        let is_teardown = case.failure.as_ref().is_some_and(|failure| failure.phase == TestPhase::Teardown);
+        if !is_teardown {
+            let stated = self.add_attempt(case, emit);
+            if let Some(further) = further {
+                self.last.replace(further).into_iter().for_each(emit);
+            }
+            return stated;
+        }
+        let stated = if self.failed.remove(&case.id) {
+            StatedAs::ErrorOnly
+        } else {
+            let passed = TestCase {
+                duration: case.duration,
+                file: case.file.clone(),
+                ..TestCase::new(&case.id, TestOutcome::Passed)
+            };
+            self.add_attempt(passed, emit)
+        };
+        let error = TestCase { duration: None, ..case };
+        self.last.replace(error).into_iter().for_each(&mut *emit);
+        if let Some(further) = further {
+            self.last.replace(further).into_iter().for_each(emit);
+        }
+        stated
+    }
+
+    /// Adds the result of an attempt of a test, before its tear-down.
+    fn add_attempt(&mut self, case: TestCase, emit: &mut dyn FnMut(TestCase)) -> StatedAs {
+        if case.outcome == TestOutcome::Failed && self.failed.len() < MAX_FAILED {
+            self.failed.insert(case.id.clone());
+        }
         let Some(last) = self.last.take() else {
             self.last = Some(case);
-            return false;
+            return StatedAs::Test;
         };
         if last.id != case.id {
             emit(last);
             self.last = Some(case);
-            return false;
+            return StatedAs::Test;
         }
         let is_repeated = last.outcome.is_failure() && case.outcome.is_failure();
         self.last = Some(if last.outcome.is_failure() {
@@ -76,7 +136,7 @@ impl CaseFilter {
         } else {
             case
         });
-        is_repeated
+        if is_repeated { StatedAs::Repeated } else { StatedAs::Test }
     }
 
     fn add_jest(&mut self, case: TestCase, emit: &mut dyn FnMut(TestCase)) {

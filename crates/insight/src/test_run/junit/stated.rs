@@ -1,7 +1,7 @@
 //! The counts that a report states in its attributes.
 
 use super::Attributes;
-use crate::test_run::case::{Framework, TestCase, TestCounts, TestPhase};
+use crate::test_run::case::{TestCase, TestCounts};
 
 /// Numbers of tests in the attributes of one element.
 #[derive(Clone, Copy, Debug, Default)]
@@ -64,8 +64,8 @@ pub(super) struct StatedTotals {
     /// Sum over all suites.
     all: Stated,
     counted: TestCounts,
-    /// Number of tests that the framework counts twice.
-    twice: u64,
+    /// Number of results that the report counts as errors but not as tests.
+    errors_only: u64,
     /// Number of errors of tests that also failed.
     repeated: u64,
 }
@@ -92,14 +92,14 @@ impl StatedTotals {
         self.all = self.all.plus(stated);
     }
 
-    /// Counts one result. If only the tear-down of a test failed, pytest counts the test twice: as passed and as an
-    /// error.
-    pub(super) fn count(&mut self, case: &TestCase, framework: Framework) {
+    /// Counts one result.
+    pub(super) fn count(&mut self, case: &TestCase) {
         self.counted.add(case.outcome);
-        let is_teardown = case.failure.as_ref().is_some_and(|failure| failure.phase == TestPhase::Teardown);
-        if framework == Framework::Pytest && is_teardown {
-            self.twice = self.twice.saturating_add(1);
-        }
+    }
+
+    /// Counts a result that the report counts as an error but not as a test.
+    pub(super) const fn count_error_only(&mut self) {
+        self.errors_only = self.errors_only.saturating_add(1);
     }
 
     /// Counts a result that belongs to a test that has already failed.
@@ -115,12 +115,12 @@ impl StatedTotals {
         let failed_of = |stated: &Stated| stated.failures.unwrap_or(self.counted.failed);
         let errors_of = |stated: &Stated| stated.errors.unwrap_or(self.counted.errors);
         let agrees = |stated: &&Stated| {
-            stated.tests == Some(self.counted.total)
+            stated.tests.map(|tests| tests.saturating_add(self.errors_only)) == Some(self.counted.total)
                 && failed_of(stated).saturating_add(errors_of(stated)) == failures
         };
         let stated = candidates.iter().find(agrees);
         let stated = *stated.or_else(|| candidates.iter().find(|stated| stated.tests.is_some()))?;
-        let total = stated.tests?.saturating_sub(self.twice);
+        let total = stated.tests?.saturating_add(self.errors_only);
         let (failed, errors) = (failed_of(&stated), errors_of(&stated).saturating_sub(self.repeated));
         let skipped = stated.skipped.or(self.outer.skipped).unwrap_or(self.counted.skipped);
         let apart = self.counted.xfailed.saturating_add(self.counted.todo);
