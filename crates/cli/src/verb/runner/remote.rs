@@ -13,7 +13,7 @@ use crate::exit_code::{DONE, FAILED, WAIT_TIMED_OUT};
 use crate::failure::CliError;
 use longhaul_view::{TerminalPolicy, clean_label, sanitize};
 use longhaul_wire::api::UpdateRequest;
-use longhaul_wire::runner_plan::{RemotePlan, RemoteState, SESSION_PLACEHOLDER};
+use longhaul_wire::runner_plan::{RemotePlan, RemoteState, SESSION_PLACEHOLDER, remote_stage};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -42,9 +42,6 @@ const MAX_BACKOFF: Duration = Duration::from_secs(300);
 const FETCH_RETRY_DELAY: Duration = Duration::from_secs(10);
 /// Exit code after a stop. A command that SIGTERM killed has the same exit code.
 const STOPPED: i32 = 143;
-
-/// Stage while the command that creates the session runs after a stop was requested.
-const STOPPED_CREATION: &str = "stopped while the remote session was created; it may exist";
 
 /// A remote session of one process.
 pub(super) struct RemoteSession<'a> {
@@ -87,6 +84,7 @@ impl<'a> RemoteSession<'a> {
                      {} and restart the process",
                     file.display()
                 );
+                reporter.report(stage(remote_stage::NOT_CONFIRMED)).await;
                 return Ok(self.fail(&mut reporter, stop, &why).await);
             }
             FoundSession::StartFailed { why } => {
@@ -94,10 +92,12 @@ impl<'a> RemoteSession<'a> {
                     "the remote session could not be created: {why}; a retry does not try again, because a session may \
                      exist; a restart of the process creates a session"
                 );
+                reporter.report(stage(remote_stage::NOT_CONFIRMED)).await;
                 return Ok(self.fail(&mut reporter, stop, &why).await);
             }
             FoundSession::Taken { by } => {
                 let why = format!("the process {by} already follows the remote session of this process");
+                reporter.report(stage(remote_stage::TAKEN)).await;
                 return Ok(self.fail(&mut reporter, stop, &why).await);
             }
             FoundSession::None if stop.is_requested() => return Ok(STOPPED),
@@ -139,6 +139,7 @@ impl<'a> RemoteSession<'a> {
     ) -> Result<Result<String, String>, CliError> {
         let pattern = SessionPattern::new(&self.plan.session_id).map_err(|error| unusable(&error))?;
         self.store(&StoredSession::Starting)?;
+        reporter.report(stage(remote_stage::CREATING)).await;
         // Do not kill the tool after a stop request. Otherwise, the id of a session that it has created would be lost.
         let mut creation = Box::pin(run_creation(&self.plan.start, LONG_RUN, &pattern));
         let ended = tokio::select! {
@@ -147,13 +148,14 @@ impl<'a> RemoteSession<'a> {
             () = stop.requested() => {
                 self.say("a stop was requested while the remote session is being created; waiting for the end of the creation");
                 // Report the stage now, because SIGKILL may follow before the tool ends.
-                reporter.report(stage(STOPPED_CREATION)).await;
+                reporter.report(stage(remote_stage::STOPPED_CREATION)).await;
                 creation.await
             }
         };
         let (output, failure) = match ended {
             ToolEnd::NotStarted { why } => {
                 self.file.remove().map_err(|source| self.unwritable(source))?;
+                reporter.report(stage(remote_stage::NOT_CREATED)).await;
                 return Ok(Err(format!("the remote session could not be created: {why}")));
             }
             ToolEnd::Done(output) => (output, None),
@@ -168,6 +170,9 @@ impl<'a> RemoteSession<'a> {
             }
         };
         let Some(session) = output.session else {
+            if !stop.is_requested() {
+                reporter.report(stage(remote_stage::NOT_CONFIRMED)).await;
+            }
             return self.without_id(failure).map(Err);
         };
         // Print the id, so that the output contains it even if the file cannot be written.
@@ -240,7 +245,7 @@ impl<'a> RemoteSession<'a> {
                         return Followed::Lost { why };
                     }
                     if failures == 1 {
-                        reporter.report(stage("state unknown")).await;
+                        reporter.report(stage(remote_stage::UNKNOWN)).await;
                     }
                 }
                 Poll::Stopped => return Followed::Stopped,
@@ -285,21 +290,24 @@ impl<'a> RemoteSession<'a> {
         for step in &self.plan.on_complete {
             match self.fetch(&with_session(step, session), state, reporter, stop).await {
                 ToolAnswer::Done(output) => last = output,
-                ToolAnswer::Stopped => return Ok(STOPPED),
+                ToolAnswer::Stopped => {
+                    reporter.report(stage(remote_stage::RESULT_MISSING)).await;
+                    return Ok(STOPPED);
+                }
                 ToolAnswer::Failed(why) => {
                     let why = format!(
                         "the remote session {session} has completed, but its result could not be fetched: {why}; a restart of \
                          the process fetches it again"
                     );
                     self.say(&why);
-                    reporter.report(stage("completed, result missing")).await;
+                    reporter.report(stage(remote_stage::RESULT_MISSING)).await;
                     reporter.report(error(why)).await;
                     return Ok(DONE);
                 }
             }
         }
         if !self.plan.on_complete.is_empty() {
-            let result = Some(bounded(&last.stdout).into());
+            let result = Some(bounded(&last).into());
             reporter.report(UpdateRequest { result, ..UpdateRequest::default() }).await;
         }
         // Remove the file last: after a crash before this step, the next run fetches the result again.
@@ -336,7 +344,7 @@ impl<'a> RemoteSession<'a> {
                 return ToolAnswer::Failed(why);
             }
             if tries == 1 {
-                reporter.report(stage("completed, fetching the result")).await;
+                reporter.report(stage(remote_stage::FETCHING)).await;
             }
             tokio::select! {
                 biased;
@@ -367,9 +375,8 @@ impl<'a> RemoteSession<'a> {
         if !remains && let Err(error) = self.file.remove() {
             self.say(&format!("cannot remove {}: {error}", self.file.path().display()));
         }
-        reporter
-            .report(stage(if remains { "remote session continues" } else { "remote session cancelled" }))
-            .await;
+        let known = if remains { remote_stage::CONTINUES } else { remote_stage::CANCELLED };
+        reporter.report(stage(known)).await;
         if remains {
             reporter.report(error(why)).await;
         }
