@@ -286,11 +286,7 @@ fn results_of_a_test_and_of_its_tear_down_are_counted_as_pytest_counts_them() {
         ([2, 0, 1, 0], case("a", TEARDOWN), [2, 1, 0, 1, 0]),
         ([1, 1, 1, 0], case("a", FAILURE) + &case("a", TEARDOWN), [2, 0, 1, 1, 0]),
         // A worker of xdist may report another test before the tear-down.
-        (
-            [2, 1, 1, 0],
-            case("a", FAILURE) + &case("b", "") + &case("a", TEARDOWN),
-            [3, 1, 1, 1, 0],
-        ),
+        ([2, 1, 1, 0], case("a", FAILURE) + &case("b", "") + &case("a", TEARDOWN), [3, 1, 1, 1, 0]),
         ([2, 0, 2, 0], case("a", &format!("{SETUP}{TEARDOWN}")), [2, 0, 0, 2, 0]),
         ([2, 0, 1, 1], case("a", &format!("<skipped/>{TEARDOWN}")), [2, 0, 0, 1, 1]),
     ] {
@@ -311,7 +307,8 @@ fn failures_before_the_end_of_a_cut_report_count() {
                   <failure message=\"E: m\">at a.py:1\nat ";
     let (summary, counts, ids) = read_junit(report);
     assert_eq!((counts, summary.complete, ids), ([2, 1, 1, 0, 0], false, vec!["b".to_owned()]));
-    let (_, counts, _) = read_junit(&report[..report.len() - "<failure message=\"E: m\">at a.py:1\nat ".len()]);
+    let (_, counts, _) =
+        read_junit(&report[..report.len() - "<failure message=\"E: m\">at a.py:1\nat ".len()]);
     assert_eq!(counts, [1, 1, 0, 0, 0], "the result of the second test is unknown");
 }
 

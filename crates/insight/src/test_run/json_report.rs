@@ -276,7 +276,8 @@ mod tests {
             ("\"numTotalTests\":2,\"numPassedTests\":1,\"numFailedTests\":1,", Framework::Jest),
             ("\"numTotalTestSuites\":1,", Framework::Vitest),
         ] {
-            let summary = run(&format!("{{\"level\":\"info\"}}\n{{{start}\"testResults\":{TESTS}}}\n")).summary();
+            let summary =
+                run(&format!("{{\"level\":\"info\"}}\n{{{start}\"testResults\":{TESTS}}}\n")).summary();
             let counts = summary.counts;
             assert_eq!((counts.total, counts.passed, counts.failed), (2, 1, 1), "{start}");
             assert_eq!((summary.framework, summary.complete), (Some(framework), true), "{start}");

@@ -153,7 +153,8 @@ impl PluginReport {
         // For a worker that crashed, no tear-down is reported. The report of the crash does not state the worker.
         let has_crashed = line.phase.as_deref() == Some("crash");
         if has_crashed {
-            let is_same = |(of, _, id): &(String, String, String)| *of == writer && Some(id) == line.id.as_ref();
+            let is_same =
+                |(of, _, id): &(String, String, String)| *of == writer && Some(id) == line.id.as_ref();
             for (_, open) in self.open.extract_if(.., |key, _| is_same(key)) {
                 open.finish().into_iter().for_each(|case| emit(TestEvent::Finished(case)));
             }

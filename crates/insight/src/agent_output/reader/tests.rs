@@ -163,7 +163,8 @@ fn message_counts_only_after_the_record_that_ends_the_work() {
         let more = [sample.as_bytes(), lines[..lines.len() - 1].join("\n").as_bytes()].concat();
         assert_eq!(facts(*format, &[&more]).message, None, "{format:?}: a further turn was cut off");
     }
-    let next = "{\"type\":\"assistant\",\"message\":{\"content\":[{\"type\":\"tool_use\",\"name\":\"Bash\"}]}}\n";
+    let next =
+        "{\"type\":\"assistant\",\"message\":{\"content\":[{\"type\":\"tool_use\",\"name\":\"Bash\"}]}}\n";
     assert_eq!(facts(AgentFormat::Claude, &[CLAUDE.as_bytes(), next.as_bytes()]).message, None);
 }
 

@@ -242,12 +242,11 @@ mod tests {
              \"testResults\": [\n    {{\n      \"assertionResults\": [\n{}\n]\n}}\n]\n}}",
             tests(",\n")
         );
-        let without_counters = format!("{{\n  \"testResults\": [{{\"assertionResults\": [{}]}}]}}", tests(","));
-        for (report, framework) in [
-            (compact, Framework::Jest),
-            (pretty, Framework::Vitest),
-            (without_counters, Framework::Jest),
-        ] {
+        let without_counters =
+            format!("{{\n  \"testResults\": [{{\"assertionResults\": [{}]}}]}}", tests(","));
+        for (report, framework) in
+            [(compact, Framework::Jest), (pretty, Framework::Vitest), (without_counters, Framework::Jest)]
+        {
             let summary = run(&format!("> npm test\n{{\"level\": 30}}\n{report}\nok 1 - done\n"));
             assert_eq!((summary.counts.passed, summary.counts.total), (2000, 2000), "{framework:?}");
             assert_eq!((summary.framework, summary.source), (Some(framework), TestSource::Stream));

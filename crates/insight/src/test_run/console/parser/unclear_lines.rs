@@ -93,9 +93,11 @@ mod tests {
 
     #[test]
     fn huge_plan_leaves_the_run_incomplete() {
-        for (plan, collected) in
-            [("1..99999999", Some(99_999_999)), ("1..99999999999", Some(99_999_999_999)), ("1..99999999999999999999", None)]
-        {
+        for (plan, collected) in [
+            ("1..99999999", Some(99_999_999)),
+            ("1..99999999999", Some(99_999_999_999)),
+            ("1..99999999999999999999", None),
+        ] {
             let summary = run(&format!("{plan}\nok 1 - a\nnot ok 2 - b\n")).summary();
             assert_eq!((summary.counts.total, summary.counts.failed), (2, 1), "{plan}");
             assert_eq!((summary.collected, summary.complete), (collected, false), "{plan}");
