@@ -283,12 +283,16 @@ fn results_of_a_test_and_of_its_tear_down_are_counted_as_pytest_counts_them() {
         format!("<testcase classname=\"test_a\" name=\"{name}\" time=\"1\">{inner}</testcase>")
     };
     for (stated, cases, expected) in [
+        // The numbers of tests that pytest states before version 9.2, and since version 9.2.
         ([2, 0, 1, 0], case("a", TEARDOWN), [2, 1, 0, 1, 0]),
+        ([1, 0, 1, 0], case("a", TEARDOWN), [2, 1, 0, 1, 0]),
+        ([2, 1, 1, 0], case("a", FAILURE) + &case("a", TEARDOWN), [2, 0, 1, 1, 0]),
         ([1, 1, 1, 0], case("a", FAILURE) + &case("a", TEARDOWN), [2, 0, 1, 1, 0]),
         // A worker of xdist may report another test before the tear-down.
         ([2, 1, 1, 0], case("a", FAILURE) + &case("b", "") + &case("a", TEARDOWN), [3, 1, 1, 1, 0]),
         ([2, 0, 2, 0], case("a", &format!("{SETUP}{TEARDOWN}")), [2, 0, 0, 2, 0]),
         ([2, 0, 1, 1], case("a", &format!("<skipped/>{TEARDOWN}")), [2, 0, 0, 1, 1]),
+        ([2, 0, 0, 2], case("a", "<skipped/><skipped/>"), [2, 0, 0, 0, 2]),
     ] {
         let [tests, failures, errors, skipped] = stated;
         let report = format!(

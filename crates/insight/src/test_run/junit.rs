@@ -8,7 +8,7 @@ mod xml_tokens;
 use super::case::{Framework, TestCase};
 use super::event::{TestEvent, TestParser};
 use super::text;
-use case_filter::{CaseFilter, StatedAs};
+use case_filter::CaseFilter;
 use open_case::{CaseResult, OpenCase};
 use stated::StatedTotals;
 use std::time::Duration;
@@ -190,16 +190,11 @@ impl Report {
                 let framework = self.framework.unwrap_or(Framework::Junit);
                 if let Some(case) = self.case.take() {
                     if case.has_both() && framework != Framework::Pytest {
-                        self.totals.count_repeated();
+                        self.filter.count_repeated();
                     }
                     let (case, further) = case.finish(framework);
                     let totals = &mut self.totals;
-                    let stated = self.filter.add(case, further, &mut |case| emit_case(case, totals, emit));
-                    match stated {
-                        StatedAs::Test => {}
-                        StatedAs::Repeated => self.totals.count_repeated(),
-                        StatedAs::ErrorOnly => self.totals.count_error_only(),
-                    }
+                    self.filter.add(case, further, &mut |case| emit_case(case, totals, emit));
                 }
             }
             Element::Result => {
@@ -217,7 +212,7 @@ impl Report {
         }
         if self.open.is_empty() {
             self.is_closed = true;
-            if let Some(totals) = self.totals.totals() {
+            if let Some(totals) = self.totals.totals(self.filter.differences()) {
                 emit(TestEvent::Totals(totals));
             }
             emit(TestEvent::Ended { duration: self.duration });

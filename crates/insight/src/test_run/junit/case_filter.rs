@@ -1,6 +1,6 @@
 //! Removes reported results that are not separate tests.
 
-use super::stated::Stated;
+use super::stated::{Stated, StatedDifferences};
 use crate::test_run::case::{Framework, TestCase, TestFailure, TestOutcome, TestPhase};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,17 +9,6 @@ use std::time::Duration;
 const MAX_HELD: usize = 1000;
 /// Maximum number of failed tests whose failed tear-downs are recognized.
 const MAX_FAILED: usize = 10_000;
-
-/// How the counts of a report include a result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum StatedAs {
-    /// The report counts the result as a test.
-    Test,
-    /// The result belongs to a test that has already failed. It is not emitted, but the report counts it as an error.
-    Repeated,
-    /// The result is emitted, and the report counts it as an error but not as a test.
-    ErrorOnly,
-}
 
 /// Turns the results of a report into the results that the framework counts.
 ///
@@ -36,6 +25,7 @@ pub(super) struct CaseFilter {
     /// Ids of tests that failed, before their tear-down. The workers of xdist may report other tests before the
     /// tear-down.
     failed: BTreeSet<String>,
+    differences: StatedDifferences,
     /// Results from Jest that stand for either passed or planned tests.
     unclear: Vec<TestCase>,
     /// Number of passed tests in the current suite according to Jest, minus the passed tests that were already emitted.
@@ -53,19 +43,26 @@ impl CaseFilter {
         self.passed_left = stated.passed();
     }
 
+    /// Returns the differences between the emitted results and the numbers that the report states.
+    pub(super) const fn differences(&self) -> StatedDifferences {
+        self.differences
+    }
+
+    /// Counts an error that the report states in addition to the failure of the same test, and that is not emitted.
+    pub(super) const fn count_repeated(&mut self) {
+        self.differences.repeated = self.differences.repeated.saturating_add(1);
+    }
+
     /// Adds a result, and the further result that pytest counts for the same test.
     pub(super) fn add(
         &mut self,
         case: TestCase,
         further: Option<TestCase>,
         emit: &mut dyn FnMut(TestCase),
-    ) -> StatedAs {
+    ) {
         match self.framework {
             Some(Framework::Pytest) => self.add_pytest(case, further, emit),
-            Some(Framework::Jest) => {
-                self.add_jest(case, emit);
-                StatedAs::Test
-            }
+            Some(Framework::Jest) => self.add_jest(case, emit),
             Some(
                 Framework::CargoTest
                 | Framework::Nextest
@@ -74,10 +71,7 @@ impl CaseFilter {
                 | Framework::Tap
                 | Framework::Junit,
             )
-            | None => {
-                emit(case);
-                StatedAs::Test
-            }
+            | None => emit(case),
         }
     }
 
@@ -86,48 +80,49 @@ impl CaseFilter {
         case: TestCase,
         further: Option<TestCase>,
         emit: &mut dyn FnMut(TestCase),
-    ) -> StatedAs {
+    ) {
         let is_teardown = case.failure.as_ref().is_some_and(|failure| failure.phase == TestPhase::Teardown);
+        let has_inner_error = further.as_ref().is_some_and(|further| further.outcome.is_failure());
+        let inside = u64::from(has_inner_error);
+        self.differences.errors_inside = self.differences.errors_inside.saturating_add(inside);
         if !is_teardown {
-            let stated = self.add_attempt(case, emit);
-            if let Some(further) = further {
-                self.last.replace(further).into_iter().for_each(emit);
-            }
-            return stated;
-        }
-        let stated = if self.failed.remove(&case.id) {
-            StatedAs::ErrorOnly
+            self.add_attempt(case, emit);
+        } else if self.failed.remove(&case.id) {
+            self.differences.errors_apart = self.differences.errors_apart.saturating_add(1);
+            self.last.replace(case).into_iter().for_each(&mut *emit);
         } else {
+            self.differences.errors_inside = self.differences.errors_inside.saturating_add(1);
             let passed = TestCase {
                 duration: case.duration,
                 file: case.file.clone(),
                 ..TestCase::new(&case.id, TestOutcome::Passed)
             };
-            self.add_attempt(passed, emit)
-        };
-        let error = TestCase { duration: None, ..case };
-        self.last.replace(error).into_iter().for_each(&mut *emit);
+            self.add_attempt(passed, emit);
+            let error = TestCase { duration: None, ..case };
+            self.last.replace(error).into_iter().for_each(&mut *emit);
+        }
         if let Some(further) = further {
             self.last.replace(further).into_iter().for_each(emit);
         }
-        stated
     }
 
     /// Adds the result of an attempt of a test, before its tear-down.
-    fn add_attempt(&mut self, case: TestCase, emit: &mut dyn FnMut(TestCase)) -> StatedAs {
+    fn add_attempt(&mut self, case: TestCase, emit: &mut dyn FnMut(TestCase)) {
         if case.outcome == TestOutcome::Failed && self.failed.len() < MAX_FAILED {
             self.failed.insert(case.id.clone());
         }
         let Some(last) = self.last.take() else {
             self.last = Some(case);
-            return StatedAs::Test;
+            return;
         };
         if last.id != case.id {
             emit(last);
             self.last = Some(case);
-            return StatedAs::Test;
+            return;
         }
-        let is_repeated = last.outcome.is_failure() && case.outcome.is_failure();
+        if last.outcome.is_failure() && case.outcome.is_failure() {
+            self.count_repeated();
+        }
         self.last = Some(if last.outcome.is_failure() {
             last
         } else if case.outcome == TestOutcome::Passed {
@@ -136,7 +131,6 @@ impl CaseFilter {
         } else {
             case
         });
-        if is_repeated { StatedAs::Repeated } else { StatedAs::Test }
     }
 
     fn add_jest(&mut self, case: TestCase, emit: &mut dyn FnMut(TestCase)) {

@@ -79,8 +79,8 @@ pub(super) struct OpenCase {
     is_not_run: bool,
     /// First result.
     result: Option<CaseResult>,
-    /// First failure or error after the first result. For pytest, it is a result of its own. For other frameworks, it
-    /// replaces a first result that is no failure.
+    /// Second result. For pytest, it is a result of its own. For other frameworks, a failure replaces a first result that
+    /// is no failure.
     further: Option<CaseResult>,
     /// True if the test has both a failure and an error. The report counts both.
     has_both: bool,
@@ -123,7 +123,7 @@ impl OpenCase {
                 self.result = Some(result);
                 Some(ResultPlace::First)
             }
-            (Some(_), None) if result.is_failure() => {
+            (Some(_), None) if result.is_failure() || result.kind == ResultKind::Skipped => {
                 self.further = Some(result);
                 Some(ResultPlace::Further)
             }
@@ -171,7 +171,8 @@ impl OpenCase {
             return (self.case(first, framework), further.map(|case| TestCase { duration: None, ..case }));
         }
         let has_failed = first.is_some_and(CaseResult::is_failure);
-        let counted = if has_failed { first } else { further.or(first) };
+        let further = further.filter(|result| !has_failed && result.is_failure());
+        let counted = further.or(first);
         (self.case(counted, framework), None)
     }
 
