@@ -119,7 +119,11 @@ fn assert_as_pytest_says(record: &Value, output: &str) {
     // A JUnit report has no category for an unexpected success, which counts as passed.
     let passed = [number(summary, "passed"), number(summary, "xpassed")];
     let expected = if tests["source"] == "junit" { [passed[0] + passed[1], 0] } else { passed };
-    assert_eq!([&tests["passed"], &tests["xpassed"]], expected.map(Value::from).each_ref(), "{summary}: {tests}");
+    assert_eq!(
+        [&tests["passed"], &tests["xpassed"]],
+        expected.map(Value::from).each_ref(),
+        "{summary}: {tests}"
+    );
     let named = output.lines().filter_map(|line| {
         let rest = line.strip_prefix("FAILED ").or_else(|| line.strip_prefix("ERROR "))?;
         Some(rest.split(" - ").next()?.to_owned())

@@ -126,6 +126,8 @@ fn e7_after_a_crash_during_the_creation_no_second_session_is_created_without_a_r
     let first = task(&agents);
     until("the creation has begun", || (agents.count("created") == 1).then_some(()));
     until_stage(&agents, &first, "creating the remote session");
+    agents.home.end_manager("-KILL");
+    until_stage(&agents, &first, "creating the remote session");
     let pid = agents.home.pid(&first);
     let tree = descendants(pid);
     kill_together("-KILL", &[&[pid], &tree[..]].concat());

@@ -3,14 +3,16 @@
 use longhaul_domain::{AgentOutputFormat, Ending, ExitStatus, Process, State};
 use longhaul_wire::runner_plan::{RunnerPlan, remote_stage};
 
-/// Returns the stage of a process that followed a remote session, if the program that followed the session was killed
-/// or its end was not observed. The last stage that it reported is then outdated. Returns `None` for other processes.
+/// Returns the stage of a process that followed a remote session, if the program that followed the session was killed,
+/// or if its end or its last report was not observed. The last stage is then outdated. Returns `None` for other
+/// processes.
 pub(super) fn after_cut(process: &Process) -> Option<String> {
     let State::Ended(ended) = &process.state else { return None };
-    if !is_cut_off(&ended.ending) || !follows_session(process) {
+    let last = ended.live_stats.stage.as_ref().map(ToString::to_string);
+    let is_outdated = is_cut_off(&ended.ending) || last.as_deref() == Some(remote_stage::CREATING);
+    if !is_outdated || !follows_session(process) {
         return None;
     }
-    let last = ended.live_stats.stage.as_ref().map(ToString::to_string);
     match last.as_deref() {
         Some(remote_stage::CANCELLED | remote_stage::CONTINUES | remote_stage::RESULT_MISSING) => {
             return last;

@@ -364,13 +364,11 @@ mod tests {
         ] {
             let call = if call.is_empty() { String::new() } else { phase("call", call) };
             let report = [phase("setup", setup), call, phase("teardown", teardown)].concat();
-            let found: Vec<_> = events(&report)
-                .into_iter()
-                .map(|event| match event {
-                    TestEvent::Finished(case) => (case.outcome, case.duration.unwrap().as_secs()),
-                    other => panic!("{other:?}"),
-                })
-                .collect();
+            let result = |event: TestEvent| {
+                let TestEvent::Finished(case) = event else { panic!("{report}") };
+                (case.outcome, case.duration.unwrap().as_secs())
+            };
+            let found: Vec<_> = events(&report).into_iter().map(result).collect();
             assert_eq!(found, expected, "{report}");
         }
         let crashed = [phase("call", "failed"), phase("crash", "failed")].concat();

@@ -5,6 +5,7 @@ use super::reporter::Reporter;
 use super::result_text::bounded;
 use super::session_file::{SessionFile, StoredSession};
 use super::session_lookup::{self, FoundSession};
+use super::session_report::{error, report_of, stage};
 use super::state_rules::{PrintedState, SessionPattern, StateRules};
 use super::stop_signal::StopSignal;
 use super::tool_run::{ToolEnd, ToolOptions, ToolOutput, run_creation, run_tool};
@@ -30,6 +31,8 @@ const CANCEL: ToolOptions = ToolOptions { timeout: Duration::from_secs(20), show
 const CANCEL_RETRY_DELAY: Duration = Duration::from_millis(200);
 /// Number of tries to cancel a session.
 const MAX_CANCELS: u32 = 3;
+/// Delay between two checks whether the record shows the stage of the creation.
+const STAGE_INTERVAL: Duration = Duration::from_secs(2);
 /// Number of consecutive polls without a state after which the session counts as lost.
 const MAX_FAILED_POLLS: u32 = 10;
 /// Maximum number of tries to fetch the result.
@@ -142,14 +145,18 @@ impl<'a> RemoteSession<'a> {
         reporter.report(stage(remote_stage::CREATING)).await;
         // Do not kill the tool after a stop request. Otherwise, the id of a session that it has created would be lost.
         let mut creation = Box::pin(run_creation(&self.plan.start, LONG_RUN, &pattern));
-        let ended = tokio::select! {
-            biased;
-            ended = &mut creation => ended,
-            () = stop.requested() => {
-                self.say("a stop was requested while the remote session is being created; waiting for the end of the creation");
-                // Report the stage now, because SIGKILL may follow before the tool ends.
-                reporter.report(stage(remote_stage::STOPPED_CREATION)).await;
-                creation.await
+        let mut known = remote_stage::CREATING;
+        let ended = loop {
+            tokio::select! {
+                biased;
+                ended = &mut creation => break ended,
+                () = stop.requested(), if known == remote_stage::CREATING => {
+                    self.say("a stop was requested while the remote session is being created; waiting for the end of the creation");
+                    // Report the stage now, because SIGKILL may follow before the tool ends.
+                    known = remote_stage::STOPPED_CREATION;
+                    reporter.report(stage(known)).await;
+                }
+                () = sleep(STAGE_INTERVAL) => reporter.confirm(stage(known)).await,
             }
         };
         let (output, failure) = match ended {
@@ -226,6 +233,8 @@ impl<'a> RemoteSession<'a> {
                     if failures > 0 || shown.as_ref() != Some(&state) {
                         self.say(&format!("remote session {session}: {}", state.text));
                         reporter.report(report_of(&state, shown.as_ref())).await;
+                    } else {
+                        reporter.confirm(report_of(&state, None)).await;
                     }
                     failures = 0;
                     match state.state {
@@ -246,6 +255,8 @@ impl<'a> RemoteSession<'a> {
                     }
                     if failures == 1 {
                         reporter.report(stage(remote_stage::UNKNOWN)).await;
+                    } else {
+                        reporter.confirm(stage(remote_stage::UNKNOWN)).await;
                     }
                 }
                 Poll::Stopped => return Followed::Stopped,
@@ -470,23 +481,6 @@ fn unusable(error: &regex::Error) -> CliError {
     }
 }
 
-/// Returns the report of a state. The report contains the condition waiting for input only if the condition starts or
-/// ends with this state.
-fn report_of(state: &PrintedState, before: Option<&PrintedState>) -> UpdateRequest {
-    let waits = |state: &PrintedState| state.state == RemoteState::WaitingForInput;
-    // Always report the condition with the first state, because an earlier attempt may have left the condition set.
-    let changed = before.is_none_or(|before| waits(before) != waits(state));
-    UpdateRequest { waiting_for_input: changed.then(|| waits(state)), ..stage(&state.text) }
-}
-
-fn stage(text: &str) -> UpdateRequest {
-    UpdateRequest { stage: Some(text.to_owned()), ..UpdateRequest::default() }
-}
-
-fn error(text: String) -> UpdateRequest {
-    UpdateRequest { error: Some(text), ..UpdateRequest::default() }
-}
-
 fn with_session(words: &[String], session: &str) -> Vec<String> {
     words.iter().map(|word| word.replace(SESSION_PLACEHOLDER, session)).collect()
 }
@@ -509,23 +503,5 @@ mod tests {
         assert_eq!(delay_after(9, Duration::from_secs(60)), MAX_BACKOFF);
         let hour = Duration::from_secs(3600);
         assert_eq!(delay_after(9, hour), hour, "a long interval is never shortened");
-    }
-
-    #[test]
-    fn wait_for_input_is_reported_when_it_starts_and_when_it_ends() {
-        let state = |state, text: &str| PrintedState { state, text: text.to_owned() };
-        let (waits, runs) = (
-            state(RemoteState::WaitingForInput, "AWAITING_PLAN_APPROVAL"),
-            state(RemoteState::Running, "IN_PROGRESS"),
-        );
-        assert_eq!(report_of(&runs, None).waiting_for_input, Some(false));
-        assert_eq!(report_of(&waits, Some(&runs)).waiting_for_input, Some(true));
-        let other = state(RemoteState::WaitingForInput, "AWAITING_USER_FEEDBACK");
-        let update = report_of(&other, Some(&waits));
-        assert_eq!(
-            (update.waiting_for_input, update.stage.as_deref()),
-            (None, Some("AWAITING_USER_FEEDBACK"))
-        );
-        assert_eq!(report_of(&runs, Some(&waits)).waiting_for_input, Some(false));
     }
 }

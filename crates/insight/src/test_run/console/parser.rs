@@ -24,11 +24,11 @@ const TOO_LONG: &str = "the results before the plan of the tests are too long";
 #[derive(Debug)]
 pub struct ConsoleParser {
     lines: BoundedLines,
-    state: ConsoleState,
+    state: ConsoleFormat,
 }
 
 #[derive(Debug)]
-enum ConsoleState {
+enum ConsoleFormat {
     /// The framework is unknown.
     Unknown { unclear: UnclearLines, report: Box<JsonReportParser> },
     /// The command runs this framework, which has printed nothing yet.
@@ -45,11 +45,11 @@ impl ConsoleParser {
     /// Creates a parser. `framework` is the framework that was detected in the command.
     #[must_use]
     pub fn new(framework: Option<Framework>) -> Self {
-        let unknown = || ConsoleState::Unknown {
+        let unknown = || ConsoleFormat::Unknown {
             unclear: UnclearLines::default(),
             report: Box::new(JsonReportParser::new(None)),
         };
-        Self { lines: BoundedLines::default(), state: framework.map_or_else(unknown, ConsoleState::Known) }
+        Self { lines: BoundedLines::default(), state: framework.map_or_else(unknown, ConsoleFormat::Known) }
     }
 
     /// Reads bytes. While the framework is unknown, reads one line at a time.
@@ -57,13 +57,13 @@ impl ConsoleParser {
         let (mut rest, mut at) = (bytes, offset);
         while !rest.is_empty() {
             let end = match self.state {
-                ConsoleState::Unknown { .. } => {
+                ConsoleFormat::Unknown { .. } => {
                     memchr::memchr(b'\n', rest).map_or(rest.len(), |feed| feed.saturating_add(1))
                 }
-                ConsoleState::Known(_)
-                | ConsoleState::Lines(_)
-                | ConsoleState::Report(_)
-                | ConsoleState::Unread => rest.len(),
+                ConsoleFormat::Known(_)
+                | ConsoleFormat::Lines(_)
+                | ConsoleFormat::Report(_)
+                | ConsoleFormat::Unread => rest.len(),
             };
             let (piece, behind) = rest.split_at_checked(end).unwrap_or((rest, &[]));
             self.read_report(piece, emit);
@@ -76,25 +76,25 @@ impl ConsoleParser {
     /// Reads bytes of a JSON report, or bytes that may belong to one.
     fn read_report(&mut self, bytes: &[u8], emit: &mut dyn FnMut(TestEvent)) {
         match &mut self.state {
-            ConsoleState::Report(report) => report.push(bytes, emit),
-            ConsoleState::Unknown { report, .. } => {
+            ConsoleFormat::Report(report) => report.push(bytes, emit),
+            ConsoleFormat::Unknown { report, .. } => {
                 let mut events = Vec::new();
                 report.push(bytes, &mut |event| events.push(event));
                 if !events.is_empty() {
                     emit(TestEvent::Streamed);
                     events.into_iter().for_each(emit);
                     let report = std::mem::replace(report, Box::new(JsonReportParser::new(None)));
-                    self.state = ConsoleState::Report(report);
+                    self.state = ConsoleFormat::Report(report);
                 }
             }
-            ConsoleState::Known(_) | ConsoleState::Lines(_) | ConsoleState::Unread => {}
+            ConsoleFormat::Known(_) | ConsoleFormat::Lines(_) | ConsoleFormat::Unread => {}
         }
     }
 
     fn read_lines(&mut self, offset: Option<u64>, bytes: &[u8], emit: &mut dyn FnMut(TestEvent)) {
         let Self { lines, state } = self;
         match (offset, &state) {
-            (_, ConsoleState::Report(_) | ConsoleState::Unread) => {}
+            (_, ConsoleFormat::Report(_) | ConsoleFormat::Unread) => {}
             (Some(offset), _) => lines.push_at(offset, bytes, |line| {
                 state.read(line, &mut |event| emit(reported_at(line.offset, event)));
             }),
@@ -114,17 +114,17 @@ impl TestParser for ConsoleParser {
 
     fn finish(&mut self, emit: &mut dyn FnMut(TestEvent)) {
         match &mut self.state {
-            ConsoleState::Lines(reader) => {
+            ConsoleFormat::Lines(reader) => {
                 self.lines.finish(|line| reader.read_unfinished(line.text, emit));
                 reader.finish(emit);
             }
-            ConsoleState::Report(report) => report.finish(emit),
-            ConsoleState::Unknown { .. } | ConsoleState::Known(_) | ConsoleState::Unread => {}
+            ConsoleFormat::Report(report) => report.finish(emit),
+            ConsoleFormat::Unknown { .. } | ConsoleFormat::Known(_) | ConsoleFormat::Unread => {}
         }
     }
 }
 
-impl ConsoleState {
+impl ConsoleFormat {
     /// Reads a line. As long as there is no reader for the framework, the line may identify the framework.
     fn read(&mut self, line: Line<'_>, emit: &mut dyn FnMut(TestEvent)) {
         match self {
@@ -170,7 +170,7 @@ fn stream_of(
     framework: Framework,
     unclear: &mut UnclearLines,
     emit: &mut dyn FnMut(TestEvent),
-) -> ConsoleState {
+) -> ConsoleFormat {
     let mut stream = RecognizedStream(parser_of(TestSource::Stream, Some(framework)));
     emit(TestEvent::Streamed);
     if framework == Framework::Tap {
@@ -179,7 +179,7 @@ fn stream_of(
             None => emit(TestEvent::Unreadable { why: TOO_LONG.to_owned() }),
         }
     }
-    ConsoleState::Lines(Box::new(stream))
+    ConsoleFormat::Lines(Box::new(stream))
 }
 
 /// Adds the offset of the line that reports a failed test, unless the reader knows where the report starts.

@@ -54,12 +54,7 @@ impl CaseFilter {
     }
 
     /// Adds a result, and the further result that pytest counts for the same test.
-    pub(super) fn add(
-        &mut self,
-        case: TestCase,
-        further: Option<TestCase>,
-        emit: &mut dyn FnMut(TestCase),
-    ) {
+    pub(super) fn add(&mut self, case: TestCase, further: Option<TestCase>, emit: &mut dyn FnMut(TestCase)) {
         match self.framework {
             Some(Framework::Pytest) => self.add_pytest(case, further, emit),
             Some(Framework::Jest) => self.add_jest(case, emit),
@@ -75,12 +70,7 @@ impl CaseFilter {
         }
     }
 
-    fn add_pytest(
-        &mut self,
-        case: TestCase,
-        further: Option<TestCase>,
-        emit: &mut dyn FnMut(TestCase),
-    ) {
+    fn add_pytest(&mut self, case: TestCase, further: Option<TestCase>, emit: &mut dyn FnMut(TestCase)) {
         let is_teardown = case.failure.as_ref().is_some_and(|failure| failure.phase == TestPhase::Teardown);
         let has_inner_error = further.as_ref().is_some_and(|further| further.outcome.is_failure());
         let inside = u64::from(has_inner_error);
