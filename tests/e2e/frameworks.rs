@@ -27,6 +27,22 @@ class TestC:
         print('captured out')
         raise ValueError('bad value')
 ";
+const TEARDOWN: &str = "\
+import pytest
+@pytest.fixture
+def after():
+    yield
+    raise OSError('cannot clean up')
+@pytest.fixture
+def before(after): raise OSError('cannot prepare')
+def test_passes(after): pass
+def test_fails(after): assert 1 == 2
+def test_is_not_prepared(before): pass
+@pytest.mark.xfail
+def test_xfails(after): assert 0
+@pytest.mark.xfail
+def test_xpasses(): pass
+";
 const RUST: &str = "\
 /// ```
 /// assert_eq!(c::add(1, 1), 3);
@@ -96,10 +112,18 @@ fn failed(record: &Value) -> BTreeSet<String> {
 fn assert_as_pytest_says(record: &Value, output: &str) {
     let summary = output.lines().rfind(|line| line.contains(" in ")).unwrap();
     let tests = &record["tests"];
-    for name in ["passed", "failed", "error", "skipped", "xfailed"] {
+    for name in ["failed", "error", "skipped", "xfailed"] {
         let key = if name == "error" { "errors" } else { name };
         assert_eq!(tests[key], number(summary, name), "{name} in {summary}: {tests}");
     }
+    // A JUnit report has no category for an unexpected success, which counts as passed.
+    let passed = [number(summary, "passed"), number(summary, "xpassed")];
+    let expected = if tests["source"] == "junit" { [passed[0] + passed[1], 0] } else { passed };
+    assert_eq!(
+        [&tests["passed"], &tests["xpassed"]],
+        expected.map(Value::from).each_ref(),
+        "{summary}: {tests}"
+    );
     let named = output.lines().filter_map(|line| {
         let rest = line.strip_prefix("FAILED ").or_else(|| line.strip_prefix("ERROR "))?;
         Some(rest.split(" - ").next()?.to_owned())
@@ -124,6 +148,26 @@ fn counts_of_pytest_are_the_counts_that_pytest_prints_with_and_without_workers()
         // Two workers report their failures in any order, so any of the four failures may be the first.
         let first = if arguments.contains(&"-n") { "" } else { "AssertionError: wrong user" };
         assert!(error.starts_with(first) && error.ends_with("and 3 more"), "{error}");
+    }
+}
+
+#[test]
+#[ignore = "requires pytest; tests/frameworks/run installs it"]
+fn failed_tear_downs_are_counted_as_pytest_counts_them() {
+    let home = Home::new();
+    write(&home, &[("test_teardown.py", TEARDOWN), ("pytest.ini", "[pytest]\n")]);
+    let python = installed("python/bin/python");
+    for (arguments, source) in [
+        (&["-rfE"][..], "plugin"),
+        (&["-rfE", "-n", "2"], "plugin"),
+        (&["-rfE", "-p", "no:longhaul", "--junitxml=out.xml"], "junit"),
+        (&["-rfE", "-n", "2", "-p", "no:longhaul", "--junitxml=workers.xml"], "junit"),
+        (&["-rfE", "-p", "no:longhaul"], "console"),
+    ] {
+        let (record, output) = ended(&home, &[&[python.as_str(), "-m", "pytest"], arguments].concat());
+        assert_as_pytest_says(&record, &output);
+        let tests = &record["tests"];
+        assert_eq!((&tests["source"], &tests["complete"]), (&source.into(), &true.into()), "{tests}");
     }
 }
 

@@ -104,6 +104,7 @@ fn e7_a_session_is_never_created_twice_after_any_kill() {
     let pid = agents.home.pid(&first);
     kill_together("-KILL", &[agents.home.manager().unwrap(), agents.home.shim(&first), pid]);
     agents.home.until_status(&first, "interrupted");
+    assert_eq!(agents.home.record(&first)["stage"], "remote state unknown (last: IN_PROGRESS)");
     let second = agents.home.ok(&["restart", "-b", &first]);
     until_stage(&agents, &second, "IN_PROGRESS");
     assert_eq!(agents.home.record(&second)["agent_session_id"], "77");
@@ -124,15 +125,21 @@ fn e7_after_a_crash_during_the_creation_no_second_session_is_created_without_a_r
     agents.set_remote("hang", "");
     let first = task(&agents);
     until("the creation has begun", || (agents.count("created") == 1).then_some(()));
+    until_stage(&agents, &first, "creating the remote session");
+    agents.home.end_manager("-KILL");
+    until_stage(&agents, &first, "creating the remote session");
     let pid = agents.home.pid(&first);
     let tree = descendants(pid);
     kill_together("-KILL", &[&[pid], &tree[..]].concat());
     agents.home.until_status(&first, "failed");
+    let unconfirmed = "creation not confirmed; a remote session may exist";
+    assert_eq!(agents.home.record(&first)["stage"], unconfirmed);
     std::fs::remove_file(agents.remote().join("hang")).unwrap();
     let second = agents.home.ok(&["restart", "-b", &first]);
     agents.home.until_status(&second, "failed");
     let error = agents.home.record(&second)["error"].as_str().unwrap().to_owned();
     assert!(error.contains("a session may exist") && error.contains("remote-sessions"), "{error}");
+    assert_eq!(agents.home.record(&second)["stage"], unconfirmed);
     assert_eq!(agents.count("created"), 1);
     let file = error.split_whitespace().find(|word| word.contains("remote-sessions")).unwrap();
     std::fs::remove_file(file).unwrap();
@@ -199,6 +206,26 @@ fn e7_a_cancel_and_a_timeout_cancel_the_session_or_say_that_it_continues() {
 }
 
 #[test]
+fn e7_a_forced_cancel_says_that_the_remote_state_is_unknown() {
+    let agents = remote(QUICK);
+    let id = task(&agents);
+    until_stage(&agents, &id, "IN_PROGRESS");
+    assert_eq!(agents.home.run(&["cancel", &id, "--force"]).code, 0);
+    agents.home.until_status(&id, "cancelled");
+    let stage = "cancelled locally, remote state unknown (last: IN_PROGRESS)";
+    assert_eq!(agents.home.record(&id)["stage"], stage);
+    agents.set_remote("hang", "");
+    let creating = task(&agents);
+    until_stage(&agents, &creating, "creating the remote session");
+    assert_eq!(agents.home.run(&["cancel", &creating, "--force"]).code, 0);
+    agents.home.until_status(&creating, "cancelled");
+    let stage = "cancelled locally, creation not confirmed; a remote session may exist";
+    assert_eq!(agents.home.record(&creating)["stage"], stage);
+    let events = agents.home.ok(&["events", "--after", "start"]);
+    assert!(events.contains(" jules") && !events.contains(" longhaul"), "{events}");
+}
+
+#[test]
 fn e7_a_failed_session_a_failed_creation_and_output_without_an_id_have_different_errors() {
     let agents = remote(QUICK);
     agents.set_remote("state", "FAILED\n");
@@ -208,6 +235,7 @@ fn e7_a_failed_session_a_failed_creation_and_output_without_an_id_have_different
     agents.set_remote("on-create", "Done. See your dashboard.\n");
     let changed = task(&agents);
     assert_eq!(agents.home.run(&["wait", &changed]).code, 1);
+    assert_eq!(agents.home.record(&changed)["stage"], "creation not confirmed; a remote session may exist");
     let error = agents.home.record(&changed)["error"].as_str().unwrap().to_owned();
     assert!(error.contains("contains no session id") && error.contains("runner.jules.session_id"), "{error}");
     let created = agents.count("created");

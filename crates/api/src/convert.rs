@@ -12,6 +12,7 @@ mod outcome;
 mod process;
 mod queue;
 mod reason;
+mod remote_stage;
 mod stats;
 mod test_report;
 mod usage;

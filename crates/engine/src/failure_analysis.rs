@@ -50,11 +50,11 @@ impl EngineShared {
         if error.kind != PORT_IN_USE {
             return None;
         }
-        let port = named_port(&error.message).or_else(|| named_port(error.detail.as_deref()?))?;
+        let named = named_port(&error.message).or_else(|| named_port(error.detail.as_deref()?))?;
         let clock = &self.parts.clock;
         tokio::select! {
             biased;
-            holder = self.parts.spawner.port_holder(port) => holder,
+            holder = self.parts.spawner.port_holder(named.port, &named.addresses) => holder,
             () = clock.sleep_until(Deadline::Awake(clock.awake().plus(SEARCH_TIMEOUT))) => None,
         }
     }

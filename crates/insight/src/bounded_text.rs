@@ -50,13 +50,6 @@ impl BoundedText {
         }
     }
 
-    /// Removes all bytes.
-    pub(crate) fn clear(&mut self) {
-        self.start.clear();
-        self.end.clear();
-        self.is_cut = false;
-    }
-
     /// Returns the text without control characters. An ellipsis replaces the part that was left out.
     pub(crate) fn text(&self) -> String {
         let room = self.limit / 4;

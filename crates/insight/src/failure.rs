@@ -25,6 +25,6 @@ pub use analyzer::Analyzer;
 pub use block_text::{MAX_BLOCK_LEN, MAX_BLOCK_LINES};
 pub use finding::{Finding, MAX_MESSAGE_LEN, Stream, primary};
 pub use findings::MAX_FINDINGS;
-pub use named_port::{PORT_IN_USE, named_port};
+pub use named_port::{NamedPort, PORT_IN_USE, named_port};
 pub use rule_error::RuleError;
 pub use rule_set::{MAX_USER_RULES, RuleSet};

@@ -1,6 +1,6 @@
 //! Test results: the types that all parsers share, and the parsers.
 //!
-//! [`detect`] finds the test framework in the command, and [`recognize`] finds it in the output. [`parser_of`] returns
+//! [`detect`] finds the test framework in the command, and [`ConsoleParser`] finds it in the output. [`parser_of`] returns
 //! the [`TestParser`] for a source: the pytest plugin of longhaul, a JUnit report, machine-readable output, or text for
 //! people. A parser reads bytes in pieces and emits [`TestEvent`]s. A [`TestCollector`] consumes the events from all
 //! sources of a run and returns a [`TestSummary`] of the most reliable source. [`doubt`] compares the summary with a
@@ -61,7 +61,6 @@ pub use json_report::JsonReportParser;
 pub use junit::JunitParser;
 pub use parsers::parser_of;
 pub use plugin_lines::PluginParser;
-pub use recognize::{RECOGNIZED_LINES, RecognizedOutput, recognize};
 pub use report_paths::junit_paths;
 pub use rerun::rerun_command;
 pub use results::{ListedTest, StoredResultsError, TestResults};

@@ -81,7 +81,7 @@ fn each_version_of_pytest_reports_the_same_results() {
             let counts = found.counts;
             let numbers =
                 [counts.total, counts.passed, counts.failed, counts.errors, counts.skipped, counts.xfailed];
-            assert_eq!(numbers, [6, 1, 1, 2, 1, 1], "{python} {arguments:?}");
+            assert_eq!(numbers, [7, 2, 1, 2, 1, 1], "{python} {arguments:?}");
             assert!(found.complete && found.collected == Some(6), "{python} {arguments:?}");
             let failed = found.failures.iter().find(|failed| failed.id == "test_all.py::test_login").unwrap();
             assert_eq!((failed.message.as_str(), failed.line), ("wrong user", Some(4)));

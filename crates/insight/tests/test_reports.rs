@@ -177,16 +177,16 @@ fn results_agree_with_the_numbers_of_the_tools() {
         ("pytest/collection_error.jsonl", Framework::Pytest, [1, 0, 0, 1, 0, 0, 0, 0]),
         ("pytest/xdist_collection_error.jsonl", Framework::Pytest, [2, 1, 0, 1, 0, 0, 0, 0]),
         ("pytest/no_tests.jsonl", Framework::Pytest, [0; 8]),
-        // pytest counts a test twice if it passes and its tear-down fails: "2 passed" and "2 errors" include one test
-        // of this kind.
-        ("pytest/more.jsonl", Framework::Pytest, [17, 1, 12, 1, 1, 1, 1, 0]),
-        ("pytest/xdist_more.jsonl", Framework::Pytest, [17, 1, 12, 1, 1, 1, 1, 0]),
+        // pytest counts a failed tear-down as an error, in addition to the result of the test itself.
+        ("pytest/more.jsonl", Framework::Pytest, [19, 2, 12, 2, 1, 1, 1, 0]),
+        ("pytest/xdist_more.jsonl", Framework::Pytest, [19, 2, 12, 2, 1, 1, 1, 0]),
         ("pytest/killed.jsonl", Framework::Pytest, [12, 11, 1, 0, 0, 0, 0, 0]),
         ("pytest/xdist_killed.jsonl", Framework::Pytest, [20, 18, 2, 0, 0, 0, 0, 0]),
         ("pytest/collection_error.xml", Framework::Pytest, [1, 0, 0, 1, 0, 0, 0, 0]),
         ("pytest/no_tests.xml", Framework::Pytest, [0; 8]),
         // JUnit has no category for an unexpected success.
-        ("pytest/more.xml", Framework::Pytest, [17, 2, 12, 1, 1, 1, 0, 0]),
+        ("pytest/more.xml", Framework::Pytest, [19, 3, 12, 2, 1, 1, 0, 0]),
+        ("pytest/more_pytest7.xml", Framework::Pytest, [19, 3, 12, 2, 1, 1, 0, 0]),
         ("jest/report.json", Framework::Jest, [10, 3, 4, 1, 1, 0, 0, 1]),
         ("vitest/report.json", Framework::Vitest, [12, 5, 3, 1, 2, 0, 0, 1]),
         // Perl counts the failed subtest as one test, and does not count the two tests inside the subtest.
@@ -261,6 +261,59 @@ fn all_sources_of_a_tool_name_the_same_failed_tests() {
             assert_eq!(failed(best), failed(other), "{best} and {other}");
         }
     }
+}
+
+/// Returns the sum of the results in a JUnit report: the counts, and the ids of the failed tests.
+fn read_junit(report: &str) -> (TestSummary, [u64; 5], Vec<String>) {
+    let (mut parser, mut run) = (parser_of(TestSource::Junit, None), TestRun::new(TestSource::Junit));
+    parser.push(report.as_bytes(), &mut |event| run.add(&event));
+    parser.finish(&mut |event| run.add(&event));
+    let summary = run.summary();
+    let TestCounts { total, passed, failed, errors, skipped, .. } = summary.counts;
+    let ids = summary.failures.iter().map(|failed| failed.id.clone()).collect();
+    (summary, [total, passed, failed, errors, skipped], ids)
+}
+
+#[test]
+fn results_of_a_test_and_of_its_tear_down_are_counted_as_pytest_counts_them() {
+    const TEARDOWN: &str = "<error message=\"failed on teardown with &quot;OSError: x&quot;\">t</error>";
+    const SETUP: &str = "<error message=\"failed on setup with &quot;OSError: x&quot;\">t</error>";
+    const FAILURE: &str = "<failure message=\"assert 0\">t</failure>";
+    let case = |name: &str, inner: &str| {
+        format!("<testcase classname=\"test_a\" name=\"{name}\" time=\"1\">{inner}</testcase>")
+    };
+    for (stated, cases, expected) in [
+        // The numbers of tests that pytest states before version 9.2, and since version 9.2.
+        ([2, 0, 1, 0], case("a", TEARDOWN), [2, 1, 0, 1, 0]),
+        ([1, 0, 1, 0], case("a", TEARDOWN), [2, 1, 0, 1, 0]),
+        ([2, 1, 1, 0], case("a", FAILURE) + &case("a", TEARDOWN), [2, 0, 1, 1, 0]),
+        ([1, 1, 1, 0], case("a", FAILURE) + &case("a", TEARDOWN), [2, 0, 1, 1, 0]),
+        // A worker of xdist may report another test before the tear-down.
+        ([2, 1, 1, 0], case("a", FAILURE) + &case("b", "") + &case("a", TEARDOWN), [3, 1, 1, 1, 0]),
+        ([2, 0, 2, 0], case("a", &format!("{SETUP}{TEARDOWN}")), [2, 0, 0, 2, 0]),
+        ([2, 0, 1, 1], case("a", &format!("<skipped/>{TEARDOWN}")), [2, 0, 0, 1, 1]),
+        ([2, 0, 0, 2], case("a", "<skipped/><skipped/>"), [2, 0, 0, 0, 2]),
+    ] {
+        let [tests, failures, errors, skipped] = stated;
+        let report = format!(
+            "<testsuites name=\"pytest tests\"><testsuite name=\"pytest\" tests=\"{tests}\" failures=\"{failures}\" \
+             errors=\"{errors}\" skipped=\"{skipped}\">{cases}</testsuite></testsuites>"
+        );
+        let (summary, counts, ids) = read_junit(&report);
+        assert_eq!((counts, summary.complete), (expected, true), "{report}: {:?}", summary.contradicting);
+        assert!(ids.iter().all(|id| id == "test_a.py::a"), "{ids:?}");
+    }
+}
+
+#[test]
+fn failures_before_the_end_of_a_cut_report_count() {
+    let report = "<testsuite name=\"s\" tests=\"3\"><testcase name=\"a\"/><testcase name=\"b\">\
+                  <failure message=\"E: m\">at a.py:1\nat ";
+    let (summary, counts, ids) = read_junit(report);
+    assert_eq!((counts, summary.complete, ids), ([2, 1, 1, 0, 0], false, vec!["b".to_owned()]));
+    let (_, counts, _) =
+        read_junit(&report[..report.len() - "<failure message=\"E: m\">at a.py:1\nat ".len()]);
+    assert_eq!(counts, [1, 1, 0, 0, 0], "the result of the second test is unknown");
 }
 
 /// Returns each failure in an output, with the line at which its report starts.

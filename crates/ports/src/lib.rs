@@ -61,6 +61,6 @@ pub use store::{
 };
 pub use test_files::{
     FilePart, FoundReport, FoundReports, MAX_REFUSED_REPORTS, MAX_REPORTS, NoopTestFiles, RefusedReport,
-    TestFileError, TestFiles,
+    ReportDirectory, ReportIdentity, TestFileError, TestFiles,
 };
 pub use webhook::{WebhookRequest, WebhookResponse, WebhookTransport, WebhookTransportError};

@@ -7,6 +7,7 @@ use longhaul_domain::{
     StartFailure, StopCause, Timestamp, TreeUsage,
 };
 use std::fmt::Debug;
+use std::net::IpAddr;
 
 /// Runs attempts, observes them, and stops them.
 ///
@@ -98,10 +99,11 @@ pub trait Spawner: Debug + Send + Sync + 'static {
         Err(SpawnError::Unsupported { key, what: "a pipe as standard input" })
     }
 
-    /// Returns the process that listens on a TCP port of this machine. Returns `None` if no process listens on the
-    /// port, if the process cannot be determined, or if several processes listen on different addresses.
-    async fn port_holder(&self, port: u16) -> Option<PortHolder> {
-        let _ = port;
+    /// Returns the process that listens on a TCP port of this machine, so that a program cannot listen on one of the
+    /// `addresses`. If `addresses` is empty, each address counts. Returns `None` if no process listens on such an
+    /// address, if the process cannot be determined, or if several processes listen.
+    async fn port_holder(&self, port: u16, addresses: &[IpAddr]) -> Option<PortHolder> {
+        let _ = (port, addresses);
         None
     }
 

@@ -61,14 +61,21 @@ pub trait TestFiles: Debug + Send + Sync + 'static {
     /// [`TestFileError::Report`] if the directory cannot be read.
     async fn find_reports(&self, directory: &str, pattern: &str) -> Result<FoundReports, TestFileError>;
 
-    /// Reads at most `limit` bytes of a report, starting at offset `from`. `path` is the path of a [`FoundReport`].
+    /// Returns the directory that contains all reports that match `pattern`, as far as the pattern names it without `*`.
+    /// Returns `None` if there is no such directory, or if it cannot be determined.
+    async fn report_directory(&self, directory: &str, pattern: &str) -> Option<ReportDirectory> {
+        let _ = (directory, pattern);
+        None
+    }
+
+    /// Reads at most `limit` bytes of a report, starting at offset `from`.
     ///
     /// # Errors
-    /// [`TestFileError::Report`] if the report cannot be read.
+    /// [`TestFileError::Report`] if the report cannot be read, or if it was changed or replaced since it was found.
     async fn read_report(
         &self,
         directory: &str,
-        path: &str,
+        report: &FoundReport,
         from: u64,
         limit: u32,
     ) -> Result<FilePart, TestFileError>;
@@ -118,6 +125,22 @@ pub struct FoundReport {
     pub size: u64,
     /// Time of the last change of the report.
     pub changed_at: Timestamp,
+    /// Identity of the report.
+    pub identity: ReportIdentity,
+}
+
+/// Identity of a report or of a directory with reports, which only the implementation interprets. The identity of a
+/// report differs after a change or a replacement, and the identity of a directory after a replacement.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReportIdentity(pub [u64; 4]);
+
+/// A directory that contains reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReportDirectory {
+    /// Path of the directory.
+    pub path: String,
+    /// Identity of the directory.
+    pub identity: ReportIdentity,
 }
 
 /// An error while a file of a test run is read or written.
@@ -205,11 +228,11 @@ impl TestFiles for NoopTestFiles {
     async fn read_report(
         &self,
         _directory: &str,
-        path: &str,
+        report: &FoundReport,
         _from: u64,
         _limit: u32,
     ) -> Result<FilePart, TestFileError> {
         let source = "this spawner has no reports".into();
-        Err(TestFileError::Report { path: path.to_owned(), source })
+        Err(TestFileError::Report { path: report.path.clone(), source })
     }
 }

@@ -10,6 +10,30 @@ pub const SESSION_PLACEHOLDER: &str = "{session}";
 /// SIGURG by default, so a stop does not kill a tool that is just creating a session.
 pub const REMOTE_STOP_SIGNAL: u8 = 23;
 
+/// Stages that the program which follows a remote session reports, in addition to the states that the tool prints.
+pub mod remote_stage {
+    /// The command that creates the session is running.
+    pub const CREATING: &str = "creating the remote session";
+    /// A stop was requested while the command that creates the session is running.
+    pub const STOPPED_CREATION: &str = "stopped while the remote session was created; it may exist";
+    /// The command that creates the session could not be started.
+    pub const NOT_CREATED: &str = "no remote session created";
+    /// The command that creates the session has ended without an id, or its end is unknown.
+    pub const NOT_CONFIRMED: &str = "creation not confirmed; a remote session may exist";
+    /// Another process follows the session.
+    pub const TAKEN: &str = "another process follows the remote session";
+    /// The session was cancelled.
+    pub const CANCELLED: &str = "remote session cancelled";
+    /// The session was not cancelled.
+    pub const CONTINUES: &str = "remote session continues";
+    /// The state of the session is unknown.
+    pub const UNKNOWN: &str = "state unknown";
+    /// The session has completed, and the command that fetches its result is repeated.
+    pub const FETCHING: &str = "completed, fetching the result";
+    /// The session has completed, and its result was not fetched.
+    pub const RESULT_MISSING: &str = "completed, result missing";
+}
+
 /// The work that the command `longhaul runner` has to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

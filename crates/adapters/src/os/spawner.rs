@@ -19,6 +19,7 @@ use longhaul_ports::{
 };
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -208,8 +209,9 @@ impl Spawner for OsSpawner {
         Self::answered(key, usage, USAGE_TIMEOUT).await
     }
 
-    async fn port_holder(&self, port: u16) -> Option<PortHolder> {
-        tokio::task::spawn_blocking(move || inspect::port_holder(port)).await.ok().flatten()
+    async fn port_holder(&self, port: u16, addresses: &[IpAddr]) -> Option<PortHolder> {
+        let addresses = addresses.to_vec();
+        tokio::task::spawn_blocking(move || inspect::port_holder(port, &addresses)).await.ok().flatten()
     }
 
     async fn inspect(&self, key: AttemptKey) -> Result<TreeSnapshot, SpawnError> {

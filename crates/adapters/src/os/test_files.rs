@@ -7,7 +7,9 @@ mod search;
 
 use super::attempts::Attempts;
 use async_trait::async_trait;
-use longhaul_ports::{AttemptKey, FilePart, FoundReports, TestFileError, TestFiles};
+use longhaul_ports::{
+    AttemptKey, FilePart, FoundReport, FoundReports, ReportDirectory, TestFileError, TestFiles,
+};
 use longhaul_shim::{AttemptDirectory, leave_headroom};
 use rustix::fs::{Mode, OFlags, openat, renameat};
 use rustix::io::Errno;
@@ -113,15 +115,21 @@ impl TestFiles for OsTestFiles {
         of_report(pattern, move || search::find(&base, &wanted)).await
     }
 
+    async fn report_directory(&self, directory: &str, pattern: &str) -> Option<ReportDirectory> {
+        let (base, wanted) = (directory.to_owned(), pattern.to_owned());
+        // A directory that cannot be opened is reported by the search for reports.
+        tokio::task::spawn_blocking(move || search::directory(&base, &wanted).ok()).await.ok().flatten()
+    }
+
     async fn read_report(
         &self,
         directory: &str,
-        path: &str,
+        report: &FoundReport,
         from: u64,
         limit: u32,
     ) -> Result<FilePart, TestFileError> {
-        let (base, wanted) = (directory.to_owned(), path.to_owned());
-        of_report(path, move || read_part(&search::open(&base, &wanted)?, from, limit)).await
+        let (base, wanted) = (directory.to_owned(), report.clone());
+        of_report(&report.path, move || read_part(&search::open(&base, &wanted)?, from, limit)).await
     }
 }
 

@@ -109,7 +109,8 @@ impl Api {
         let mut named = NamedTests::default();
         let results = self
             .each_test(stored, false, MAX_COMPARED, |case| {
-                named.failed.insert(case.id.clone(), is_failure(case));
+                // A test has several results if its tear-down failed too.
+                *named.failed.entry(case.id.clone()).or_default() |= is_failure(case);
             })
             .await?;
         named.has_unnamed = results.unnamed > 0;

@@ -93,7 +93,8 @@ pub(super) fn basic_view(stored: &StoredProcess, around: ProcessContext) -> Proc
             let members = around.members.as_deref().unwrap_or_default();
             reason::reason(process, now, &around.hindrance, members)
         }),
-        stage: live_stats.stage.as_ref().map(ToString::to_string),
+        stage: super::remote_stage::after_cut(process)
+            .or_else(|| live_stats.stage.as_ref().map(ToString::to_string)),
         progress: progress(process, live_stats).map(Progress::percent),
         eta_ms: eta.map(|(left, _)| millis(left)),
         eta_source: eta.map(|(_, source)| source.as_str().to_owned()),

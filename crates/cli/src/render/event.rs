@@ -6,6 +6,7 @@ use super::moment::RenderTime;
 use crate::value::SignalArg;
 use longhaul_view::clean_label;
 use longhaul_wire::event::{BatchView, EndedProcessView, Envelope};
+use longhaul_wire::runner_plan::RunnerPlan;
 
 /// Maximum number of failed processes whose names appear in one line.
 const MAX_NAMED: usize = 5;
@@ -17,9 +18,8 @@ pub(crate) fn event_line(envelope: &Envelope, now: RenderTime, unicode: bool) ->
     if let Some(id) = &envelope.subject {
         line.push_str(&format!(" {}", short(id)));
     }
-    let program = data.command.first().map(|program| program.rsplit('/').next().unwrap_or(program));
-    if let Some(name) = data.name.as_deref().or(program) {
-        line.push_str(&format!(" {}", clean_label(name)));
+    if let Some(name) = data.name.clone().or_else(|| command_name(&data.command)) {
+        line.push_str(&format!(" {}", clean_label(&name)));
     }
     let dash = if unicode { "–" } else { "-" };
     let gap = data.to.as_ref().map(|to| {
@@ -44,6 +44,20 @@ pub(crate) fn event_line(envelope: &Envelope, now: RenderTime, unicode: bool) ->
         line.push_str(&format!(" ({})", clean_label(&words.join(", "))));
     }
     line
+}
+
+/// Returns the name of a command: the file name of its program. The command of an agent with a plan is run by longhaul
+/// itself; its name is the name of the runner or the program of the agent, if the event contains the whole plan.
+fn command_name(command: &[String]) -> Option<String> {
+    let base = |program: &str| program.rsplit('/').next().unwrap_or(program).to_owned();
+    match command {
+        [_, .., verb, plan] if verb == "runner" => match RunnerPlan::parse(plan)? {
+            RunnerPlan::Remote(plan) => Some(plan.runner),
+            RunnerPlan::Steps(plan) => plan.command.first().map(|program| base(program)),
+        },
+        [program, ..] => Some(base(program)),
+        [] => None,
+    }
 }
 
 /// Formats a batch of completions as one line: the ended processes and the number of processes that are still live.
@@ -122,6 +136,23 @@ mod tests {
             exit_code: Some(code),
             duration_s: Some(48.2),
             ..EndedProcessView::default()
+        }
+    }
+
+    #[test]
+    fn command_of_an_agent_has_the_name_of_the_agent() {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let plan = r#"{"steps":{"command":["/usr/bin/claude","-p"],"on_complete":[["git","add"]]}}"#;
+        for (command, name) in [
+            (words(&["/usr/bin/cargo", "test"]), Some("cargo")),
+            (
+                words(&["/usr/bin/longhaul", "--state-dir", "/s", "--no-autostart", "runner", plan]),
+                Some("claude"),
+            ),
+            (words(&["longhaul", "--no-autostart", "runner", "{\"remote\":{\"runner\":\"ju…"]), None),
+            (words(&[]), None),
+        ] {
+            assert_eq!(command_name(&command).as_deref(), name, "{command:?}");
         }
     }
 

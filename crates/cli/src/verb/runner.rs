@@ -7,6 +7,7 @@ mod reporter;
 mod result_text;
 mod session_file;
 mod session_lookup;
+mod session_report;
 mod state_rules;
 mod steps;
 mod stop_signal;

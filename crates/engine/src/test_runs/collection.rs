@@ -8,7 +8,9 @@ use longhaul_domain::Timestamp;
 use longhaul_insight::test_run::{
     EarlierTests, TestCounts, TestResults, TestSource, TestSummary, contradiction,
 };
-use longhaul_ports::{AttemptKey, MAX_REPORTS, OutputError, OutputRead, TestFileError};
+use longhaul_ports::{
+    AttemptKey, FoundReport, MAX_REPORTS, OutputError, OutputRead, ReportDirectory, TestFileError,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +43,8 @@ pub(super) struct TestCollection {
     /// Size of the output at the last read of the plugin's report.
     output_seen: u64,
     notes: Vec<String>,
+    /// Directories with reports at the start of the collection, by pattern.
+    directories: Vec<(String, ReportDirectory)>,
     /// True if there is a report that was not read or was read only partly.
     is_unread: bool,
 }
@@ -65,9 +69,18 @@ impl TestCollection {
             output_files: ListFiles::new(plan.output),
             output_seen: 0,
             notes: Vec::new(),
+            directories: Vec::new(),
             is_unread: false,
             plan,
             earlier,
+        }
+    }
+
+    /// Remembers the directories with reports, so that a later replacement can be reported.
+    pub(super) async fn remember_directories(&mut self, core: &EngineShared) {
+        for pattern in &self.plan.junit {
+            let found = core.settings.test_runs.files.report_directory(&self.directory, pattern).await;
+            self.directories.extend(found.map(|found| (pattern.clone(), found)));
         }
     }
 
@@ -188,6 +201,7 @@ impl TestCollection {
     }
 
     async fn read_reports(&mut self, core: &EngineShared, pattern: &str) {
+        self.check_directory(core, pattern).await;
         let files = &core.settings.test_runs.files;
         let found = match files.find_reports(&self.directory, pattern).await {
             Ok(found) => found,
@@ -212,7 +226,7 @@ impl TestCollection {
             } else if report.changed_at > latest {
                 "has a modification time in the future"
             } else {
-                left = self.read_report(core, &report.path, left).await;
+                left = self.read_report(core, &report, left).await;
                 continue;
             };
             self.is_unread = true;
@@ -222,6 +236,26 @@ impl TestCollection {
             self.lose_reports(&format!(
                 "more than {MAX_REPORTS} reports match {pattern:?}; the others were not read"
             ));
+        }
+    }
+
+    /// Adds a note if the directory with the reports was replaced while the tests ran.
+    async fn check_directory(&mut self, core: &EngineShared, pattern: &str) {
+        let before = self.directories.iter().find(|(of, _)| of == pattern).map(|(_, before)| before.clone());
+        let Some(before) = before else { return };
+        match core.settings.test_runs.files.report_directory(&self.directory, pattern).await {
+            Some(now) if now.identity == before.identity => {}
+            Some(_) => self.note(format!(
+                "the directory {} was replaced during the test run; reports that it contained before were not read",
+                before.path
+            )),
+            None => {
+                self.is_unread = true;
+                self.note(format!(
+                    "the directory {} was removed during the test run, or something else replaced it",
+                    before.path
+                ));
+            }
         }
     }
 
@@ -239,17 +273,17 @@ impl TestCollection {
     }
 
     /// Reads one report. Returns the number of bytes that may still be read from other reports.
-    async fn read_report(&mut self, core: &EngineShared, path: &str, left: u64) -> u64 {
+    async fn read_report(&mut self, core: &EngineShared, report: &FoundReport, left: u64) -> u64 {
         self.tests.lock().source_mut(TestSource::Junit).0.start_report(self.plan.framework);
         let (mut next, mut left) = (0_u64, left);
         loop {
             let limit = u32::try_from(left).unwrap_or(u32::MAX).min(PAGE_LEN);
             if limit == 0 {
-                let why = format!("the report {path} is too long; only its start was read");
+                let why = format!("the report {} is too long; only its start was read", report.path);
                 self.lose_reports(&why);
                 break;
             }
-            match core.settings.test_runs.files.read_report(&self.directory, path, next, limit).await {
+            match core.settings.test_runs.files.read_report(&self.directory, report, next, limit).await {
                 Ok(part) if part.bytes.is_empty() => break,
                 Ok(part) => {
                     let len = u64::try_from(part.bytes.len()).unwrap_or(u64::MAX);
@@ -260,7 +294,7 @@ impl TestCollection {
                     }
                 }
                 Err(error) => {
-                    self.note(crate::error_chain::with_causes(&error));
+                    self.lose_reports(&crate::error_chain::with_causes(&error));
                     break;
                 }
             }

@@ -58,6 +58,7 @@ pub(super) async fn run(
     let started_at = start_of(&process);
     let tests = Arc::new(LiveTests::new(&plan, &earlier));
     let mut collection = TestCollection::new(key, plan, directory, started_at, earlier, Arc::clone(&tests));
+    collection.remember_directories(&core).await;
     let (mut told, mut seen) = (TestTally::default(), 0);
     // The plugin reports the end of a test shortly after the output shows its result. After each read that found
     // results, the task therefore reads once more.

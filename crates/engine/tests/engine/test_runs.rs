@@ -378,6 +378,24 @@ async fn file_that_is_no_report_is_named_with_its_kind() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn replaced_directory_with_reports_is_reported() {
+    let world = TestWorld::new().await;
+    let spec = || with_tests("make check", TestReporting::Junit("out.xml".to_owned()));
+    world.files.set_report_directory("build/", 1);
+    for (number, is_replaced) in [(1, false), (2, true)] {
+        let (id, key) = world.started(spec()).await;
+        world.files.write_report("out.xml", JUNIT.as_bytes(), world.world.clock.now());
+        world.files.set_report_directory("build/", number);
+        world.world.spawner.exit(key, 1);
+        world.world.end(id).await;
+        let report = world.tests(id).await.unwrap();
+        let has_note =
+            report.notes.iter().any(|note| note.contains("build/ was replaced during the test run"));
+        assert_eq!((has_note, report.tally.total), (is_replaced, 9), "{:?}", report.notes);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn results_are_incomplete_if_some_reports_were_not_read() {
     let world = TestWorld::new().await;
     let (id, key) = world.started(with_tests("make check", TestReporting::Junit("out.xml".to_owned()))).await;

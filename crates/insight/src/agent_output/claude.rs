@@ -9,7 +9,10 @@ use serde_json::Value;
 pub(super) fn read(line: &Value, facts: &mut AgentFacts) -> bool {
     match text(line, &["type"]) {
         Some("system") => facts.set_step("started"),
-        Some("assistant") => message(line, facts),
+        Some("assistant") => {
+            facts.has_ended = false;
+            message(line, facts);
+        }
         Some("result") => result(line, facts),
         // These lines contain results of tools, or parts of messages that later arrive as a whole.
         Some("user" | "stream_event" | "rate_limit_event" | "tool_progress" | "auth_status") => {}
@@ -22,10 +25,7 @@ pub(super) fn read(line: &Value, facts: &mut AgentFacts) -> bool {
 fn message(line: &Value, facts: &mut AgentFacts) {
     for part in items(line, &["message", "content"]) {
         match text(part, &["type"]) {
-            Some("text") => {
-                facts.message = text(part, &["text"]).map(str::to_owned).or_else(|| facts.message.take());
-                facts.set_step("answering");
-            }
+            Some("text") => facts.say(text(part, &["text"])),
             Some("tool_use") => facts.set_step(text(part, &["name"]).unwrap_or("tool")),
             Some("thinking") => facts.set_step("thinking"),
             Some(_) | None => {}
@@ -46,6 +46,7 @@ fn result(line: &Value, facts: &mut AgentFacts) {
     if let Some(usage) = object(line, &["usage"]) {
         facts.tokens = tokens(usage);
     }
+    facts.has_ended = true;
     facts.set_step("done");
 }
 

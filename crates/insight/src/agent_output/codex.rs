@@ -11,14 +11,21 @@ pub(super) fn read(line: &Value, facts: &mut AgentFacts) -> bool {
             facts.set_session(text(line, &["thread_id"]));
             facts.set_step("started");
         }
-        Some("turn.started") => facts.set_step("thinking"),
+        Some("turn.started") => {
+            facts.has_ended = false;
+            facts.set_step("thinking");
+        }
         Some("item.started" | "item.updated" | "item.completed") => item(line, facts),
         Some("turn.completed") => {
             // Codex has recovered from errors before the end of the turn, such as a lost connection.
             facts.error = None;
+            facts.has_ended = true;
             facts.add_tokens(object(line, &["usage"]).and_then(tokens));
         }
-        Some("turn.failed") => facts.error = text(line, &["error", "message"]).map(str::to_owned),
+        Some("turn.failed") => {
+            facts.has_ended = true;
+            facts.error = text(line, &["error", "message"]).map(str::to_owned);
+        }
         Some("error") => facts.error = text(line, &["message"]).map(str::to_owned),
         Some(_) | None => return false,
     }
@@ -37,10 +44,7 @@ fn tokens(usage: &Value) -> Option<AgentTokens> {
 
 fn item(line: &Value, facts: &mut AgentFacts) {
     match text(line, &["item", "type"]) {
-        Some("agent_message") => {
-            facts.message = text(line, &["item", "text"]).map(str::to_owned).or_else(|| facts.message.take());
-            facts.set_step("answering");
-        }
+        Some("agent_message") => facts.say(text(line, &["item", "text"])),
         Some("reasoning") => facts.set_step("thinking"),
         Some("mcp_tool_call") => facts.set_step(text(line, &["item", "tool"]).unwrap_or("mcp_tool_call")),
         Some(kind) => facts.set_step(kind),

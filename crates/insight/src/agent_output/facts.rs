@@ -8,7 +8,7 @@ const MAX_SESSION_LEN: usize = 128;
 /// Facts that were read from the output of an agent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AgentFacts {
-    /// Last message of the agent.
+    /// Last message of the agent. JSON output whose end is missing contains no last message.
     pub message: Option<String>,
     /// Error in the output of the agent.
     pub error: Option<String>,
@@ -18,6 +18,8 @@ pub struct AgentFacts {
     pub session: Option<String>,
     /// Current step of the agent, such as the tool that it uses.
     pub step: Option<String>,
+    /// True if the agent reported the end of its work after the last message.
+    pub(super) has_ended: bool,
     /// True if the tokens of a turn are unknown, so that the sum of all turns is unknown.
     pub(super) lacks_tokens: bool,
     /// Number of lines that were ignored because they are not JSON in the expected format.
@@ -58,6 +60,15 @@ impl AgentFacts {
             }
             message = cut(message, message.len() / 2);
         }
+    }
+
+    /// Sets a message, which is the last message only if the agent then reports the end of its work.
+    pub(super) fn say(&mut self, message: Option<&str>) {
+        if let Some(message) = message {
+            self.message = Some(message.to_owned());
+        }
+        self.has_ended = false;
+        self.set_step("answering");
     }
 
     /// Sets the current step, without control characters. A long name is cut.

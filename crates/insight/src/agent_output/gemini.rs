@@ -31,8 +31,7 @@ impl GeminiReader {
                 if whole.len() <= MAX_MESSAGE_LEN {
                     whole.push_str(piece);
                 }
-                facts.message = Some(whole);
-                facts.set_step("answering");
+                facts.say(Some(&whole));
             }
             Some("message" | "tool_result") => {}
             Some("tool_use") => facts.set_step(text(line, &["tool_name"]).unwrap_or("tool")),
@@ -45,6 +44,7 @@ impl GeminiReader {
 }
 
 fn result(line: &Value, facts: &mut AgentFacts) {
+    facts.has_ended = true;
     match text(line, &["status"]) {
         Some("success") => facts.error = None,
         Some(_) => {

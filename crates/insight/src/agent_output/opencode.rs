@@ -7,13 +7,17 @@ use serde_json::Value;
 /// Reads one line. Returns false if the type of the line is unknown.
 pub(super) fn read(line: &Value, facts: &mut AgentFacts) -> bool {
     match text(line, &["type"]) {
-        Some("step_start") => facts.set_step("thinking"),
-        Some("text") => {
-            facts.message = text(line, &["part", "text"]).map(str::to_owned).or_else(|| facts.message.take());
-            facts.set_step("answering");
+        Some("step_start") => {
+            facts.has_ended = false;
+            facts.set_step("thinking");
         }
+        Some("text") => facts.say(text(line, &["part", "text"])),
         Some("tool_use") => facts.set_step(text(line, &["part", "tool"]).unwrap_or("tool")),
-        Some("step_finish") => facts.add_tokens(object(line, &["part", "tokens"]).and_then(tokens)),
+        Some("step_finish") => {
+            // After a step that called tools, a further step follows.
+            facts.has_ended = text(line, &["part", "reason"]) != Some("tool-calls");
+            facts.add_tokens(object(line, &["part", "tokens"]).and_then(tokens));
+        }
         Some("error") => {
             let stated = text(line, &["error", "data", "message"]).or_else(|| text(line, &["error", "name"]));
             facts.error = stated.map(str::to_owned);

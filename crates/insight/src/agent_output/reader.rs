@@ -99,7 +99,7 @@ impl AgentOutputReader {
         }
     }
 
-    /// Returns the facts so far. The message of plain text is known only at the end of the output.
+    /// Returns the facts so far. The message is known only at the end of the output.
     #[must_use]
     pub const fn facts(&self) -> &AgentFacts {
         &self.facts
@@ -117,7 +117,8 @@ impl AgentOutputReader {
                     facts.tokens = None;
                 }
                 facts.ignored_lines = facts.ignored_lines.saturating_add(lines.skipped());
-                facts.message = facts.message.take().map(bounded);
+                // Without the record that ends the work, the agent was cut off, and its last message may not be a result.
+                facts.message = facts.message.take().filter(|_| facts.has_ended).map(bounded);
                 facts.error = facts.error.take().map(bounded);
             }
         }

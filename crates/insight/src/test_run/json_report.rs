@@ -9,10 +9,35 @@ use file_results::FileResults;
 
 /// Path in the JSON document to the results of one file.
 const FILE: [&str; 2] = ["testResults", ""];
+/// Path in the JSON document to the list of the tests of one file.
+const TESTS: [&str; 3] = ["testResults", "", "assertionResults"];
 /// Path in the JSON document to the result of one test.
 const TEST: [&str; 4] = ["testResults", "", "assertionResults", ""];
 
-/// Reads the JSON report of Jest or Vitest. Other lines of output may precede and follow the report.
+/// Keys that a report can start with.
+const FIRST_KEYS: [&str; 18] = [
+    "numFailedTestSuites",
+    "numFailedTests",
+    "numPassedTestSuites",
+    "numPassedTests",
+    "numPendingTestSuites",
+    "numPendingTests",
+    "numRuntimeErrorTestSuites",
+    "numTodoTests",
+    "numTotalTestSuites",
+    "numTotalTests",
+    "openHandles",
+    "runExecError",
+    "snapshot",
+    "startTime",
+    "success",
+    "testResults",
+    "coverageMap",
+    "wasInterrupted",
+];
+
+/// Reads the JSON report of Jest or Vitest. Other lines of output may precede and follow the report. The report may
+/// have several lines.
 #[derive(Debug)]
 pub struct JsonReportParser {
     scanner: JsonScanner,
@@ -75,23 +100,35 @@ impl TestParser for JsonReportParser {
 
 impl JsonReportParser {
     fn read_document(&mut self, bytes: &[u8], emit: &mut dyn FnMut(TestEvent)) -> usize {
+        // Read single bytes until the first key is known, so that the rest of another document is not read.
+        let is_clear = self.report.hint.is_some() || self.report.has_started;
+        let bytes = if is_clear { bytes } else { bytes.get(..1).unwrap_or(bytes) };
         let report = &mut self.report;
         let used = self.scanner.push(bytes, &mut |path, token| report.read(path, &token, emit));
         if self.report.is_refused {
             self.position = Position::Ended;
+        } else if self.report.is_other {
+            self.restart();
         } else if self.scanner.has_ended() || self.scanner.is_invalid() {
-            self.position = Position::Outside;
-            if self.report.framework.is_some() {
-                self.position = Position::Ended;
-                if self.scanner.has_ended() {
-                    self.report.finish(emit);
-                } else {
-                    emit(TestEvent::Unreadable { why: "the report is no valid JSON".to_owned() });
-                }
+            if self.report.framework.is_none() {
+                self.restart();
+                return used;
             }
-            self.scanner = JsonScanner::default();
+            self.position = Position::Ended;
+            if self.scanner.has_ended() {
+                self.report.finish(emit);
+            } else {
+                emit(TestEvent::Unreadable { why: "the report is no valid JSON".to_owned() });
+            }
         }
         used
+    }
+
+    /// Waits for the next document.
+    fn restart(&mut self) {
+        self.position = Position::Outside;
+        self.scanner = JsonScanner::default();
+        self.report = JsonReport { hint: self.report.hint, ..JsonReport::default() };
     }
 }
 
@@ -99,8 +136,14 @@ impl JsonReportParser {
 struct JsonReport {
     hint: Option<Framework>,
     framework: Option<Framework>,
+    /// True after the first key was read.
+    has_started: bool,
+    /// True if the first key shows that the document is no report.
+    is_other: bool,
     /// True after a key was read that only Jest writes.
     has_key_of_jest: bool,
+    /// True after a key was read that Vitest always writes.
+    has_key_of_vitest: bool,
     /// Counts that the report states.
     totals: TestCounts,
     has_totals: bool,
@@ -117,9 +160,21 @@ impl JsonReport {
             return;
         }
         if let Some(key) = path.key_in(&[]) {
+            if !self.has_started {
+                self.has_started = true;
+                self.is_other = self.hint.is_none() && !FIRST_KEYS.contains(&key);
+            }
             self.read_key(key, token, emit);
-        } else if self.framework.is_some() {
-            if path.is(&FILE) && *token == JsonToken::Close {
+        } else {
+            if path.is(&TESTS) && *token == JsonToken::Open {
+                self.recognize(emit);
+            }
+            if self.framework.is_none() {
+                // Names and messages of the file may precede its tests.
+                if let Some(key) = path.key_in(&FILE) {
+                    self.file.read(key, token);
+                }
+            } else if path.is(&FILE) && *token == JsonToken::Close {
                 self.errors = self.errors.saturating_add(self.file.finish(emit));
             } else if path.is(&TEST) && *token == JsonToken::Close {
                 if let Err(why) = self.file.end_test(emit) {
@@ -136,16 +191,12 @@ impl JsonReport {
 
     fn read_key(&mut self, key: &str, token: &JsonToken<'_>, emit: &mut dyn FnMut(TestEvent)) {
         match (key, token) {
-            ("testResults", JsonToken::Open) if self.has_totals => {
-                let by_key = if self.has_key_of_jest { Framework::Jest } else { Framework::Vitest };
-                let framework = self.hint.unwrap_or(by_key);
-                self.framework = Some(framework);
-                emit(TestEvent::Recognized(framework));
-            }
+            ("testResults", JsonToken::Open) if self.has_totals => self.recognize(emit),
             ("wasInterrupted", JsonToken::Other("true")) => self.is_interrupted = true,
             ("numRuntimeErrorTestSuites", _) => self.has_key_of_jest = true,
             (_, JsonToken::Number(number)) => {
-                let is_count = key.starts_with("num");
+                self.has_key_of_vitest |= key == "numTotalTestSuites";
+                let is_count = key.starts_with("num") && FIRST_KEYS.contains(&key);
                 let Some(number) = count_of(*number) else {
                     if is_count {
                         self.is_refused = true;
@@ -169,9 +220,21 @@ impl JsonReport {
         }
     }
 
+    fn recognize(&mut self, emit: &mut dyn FnMut(TestEvent)) {
+        if self.framework.is_none() {
+            let is_vitest = self.has_key_of_vitest && !self.has_key_of_jest;
+            let by_key = if is_vitest { Framework::Vitest } else { Framework::Jest };
+            let framework = self.hint.unwrap_or(by_key);
+            self.framework = Some(framework);
+            emit(TestEvent::Recognized(framework));
+        }
+    }
+
     fn finish(&self, emit: &mut dyn FnMut(TestEvent)) {
-        let errors = TestCounts { total: self.errors, errors: self.errors, ..TestCounts::ZERO };
-        emit(TestEvent::Totals(self.totals.plus(errors)));
+        if self.has_totals {
+            let errors = TestCounts { total: self.errors, errors: self.errors, ..TestCounts::ZERO };
+            emit(TestEvent::Totals(self.totals.plus(errors)));
+        }
         if !self.is_interrupted {
             emit(TestEvent::Ended { duration: None });
         }
@@ -186,4 +249,50 @@ fn count_of(number: f64) -> Option<u64> {
         reason = "the number is whole and in the range in which each whole number is exact"
     )]
     (number.fract() == 0.0 && (0.0..9e15).contains(&number)).then_some(number as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_run::{TestRun, TestSource};
+
+    const TESTS: &str = r#"[{"name":"/p/a.test.js","status":"failed","assertionResults":[
+        {"fullName":"cart total","status":"failed","failureMessages":["Error: wrong"]},
+        {"fullName":"cart adds","status":"passed","failureMessages":[]}]}]"#;
+
+    fn run(output: &str) -> TestRun {
+        let (mut parser, mut run) = (JsonReportParser::new(None), TestRun::new(TestSource::Stream));
+        parser.push(output.as_bytes(), &mut |event| run.add(&event));
+        parser.finish(&mut |event| run.add(&event));
+        run
+    }
+
+    #[test]
+    fn reports_without_counters_are_read() {
+        for (start, framework) in [
+            ("", Framework::Jest),
+            ("\"success\":false,", Framework::Jest),
+            ("\"numFailedTests\":1,\"numPassedTests\":1,", Framework::Jest),
+            ("\"numTotalTests\":2,\"numPassedTests\":1,\"numFailedTests\":1,", Framework::Jest),
+            ("\"numTotalTestSuites\":1,", Framework::Vitest),
+        ] {
+            let summary =
+                run(&format!("{{\"level\":\"info\"}}\n{{{start}\"testResults\":{TESTS}}}\n")).summary();
+            let counts = summary.counts;
+            assert_eq!((counts.total, counts.passed, counts.failed), (2, 1, 1), "{start}");
+            assert_eq!((summary.framework, summary.complete), (Some(framework), true), "{start}");
+            assert_eq!(summary.failures[0].file.as_deref(), Some("/p/a.test.js"));
+        }
+    }
+
+    #[test]
+    fn other_documents_are_no_report() {
+        for output in [
+            "{\"number\":1.5,\"testResults\":[]}\n",
+            "{\"numTotalTests\":3}\n",
+            "{\"success\":true}\n{\"testResults\":\"none\"}\n",
+        ] {
+            assert!(!run(output).is_recognized(), "{output}");
+        }
+    }
 }

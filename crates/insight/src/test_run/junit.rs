@@ -44,7 +44,7 @@ impl TestParser for JunitParser {
 
     fn finish(&mut self, emit: &mut dyn FnMut(TestEvent)) {
         if !self.report.is_closed || !self.xml.is_between() {
-            self.report.filter.cut(&mut |case| emit(TestEvent::Finished(case)));
+            self.report.cut(emit);
             self.report.refuse("the report ends in the middle", emit);
         }
     }
@@ -189,14 +189,12 @@ impl Report {
             Element::Case => {
                 let framework = self.framework.unwrap_or(Framework::Junit);
                 if let Some(case) = self.case.take() {
-                    if case.has_both() {
-                        self.totals.count_repeated();
+                    if case.has_both() && framework != Framework::Pytest {
+                        self.filter.count_repeated();
                     }
-                    let case = case.finish(framework);
+                    let (case, further) = case.finish(framework);
                     let totals = &mut self.totals;
-                    if self.filter.add(case, &mut |case| emit_case(case, framework, totals, emit)) {
-                        self.totals.count_repeated();
-                    }
+                    self.filter.add(case, further, &mut |case| emit_case(case, totals, emit));
                 }
             }
             Element::Result => {
@@ -205,9 +203,8 @@ impl Report {
                 }
             }
             Element::Suite => {
-                let framework = self.framework.unwrap_or(Framework::Junit);
                 let totals = &mut self.totals;
-                self.filter.end_suite(&mut |case| emit_case(case, framework, totals, emit));
+                self.filter.end_suite(&mut |case| emit_case(case, totals, emit));
                 self.totals.end();
             }
             Element::Suites => self.totals.end(),
@@ -215,7 +212,7 @@ impl Report {
         }
         if self.open.is_empty() {
             self.is_closed = true;
-            if let Some(totals) = self.totals.totals() {
+            if let Some(totals) = self.totals.totals(self.filter.differences()) {
                 emit(TestEvent::Totals(totals));
             }
             emit(TestEvent::Ended { duration: self.duration });
@@ -243,6 +240,16 @@ impl Report {
         }
     }
 
+    /// Ends a truncated report. The failures that it contains count, even those of a test whose element is not complete.
+    fn cut(&mut self, emit: &mut dyn FnMut(TestEvent)) {
+        let mut emit = |case| emit(TestEvent::Finished(case));
+        if let Some(case) = self.case.take().filter(OpenCase::has_failed) {
+            let (case, further) = case.finish(self.framework.unwrap_or(Framework::Junit));
+            self.filter.add(case, further, &mut emit);
+        }
+        self.filter.cut(&mut emit);
+    }
+
     fn refuse(&mut self, why: &str, emit: &mut dyn FnMut(TestEvent)) {
         if !self.is_refused {
             self.is_refused = true;
@@ -252,13 +259,8 @@ impl Report {
 }
 
 /// Counts and emits a test result.
-fn emit_case(
-    case: TestCase,
-    framework: Framework,
-    totals: &mut StatedTotals,
-    emit: &mut dyn FnMut(TestEvent),
-) {
-    totals.count(&case, framework);
+fn emit_case(case: TestCase, totals: &mut StatedTotals, emit: &mut dyn FnMut(TestEvent)) {
+    totals.count(&case);
     emit(TestEvent::Finished(case));
 }
 

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// Maximum number of tests that can be open at the same time: running tests, and tests that will be repeated.
 const MAX_OPEN: usize = 512;
+/// Maximum number of results of one test: one for each phase.
+const MAX_RESULTS: usize = 3;
 /// Version of the line format that this parser reads.
 const FORMAT: u32 = 1;
 
@@ -89,8 +91,9 @@ struct PluginReport {
 /// A test whose tear-down was not reported yet.
 #[derive(Debug, Default)]
 struct OpenTest {
-    /// The worst result of the test so far, with its details.
-    case: Option<TestCase>,
+    /// Results so far. A test has a further result if its tear-down fails, because pytest counts the tear-down apart.
+    results: Vec<TestCase>,
+    /// Duration of the phases that belong to no result yet.
     duration: Duration,
     /// True if an attempt of the test failed and was repeated.
     is_repeated: bool,
@@ -150,7 +153,11 @@ impl PluginReport {
         // For a worker that crashed, no tear-down is reported. The report of the crash does not state the worker.
         let has_crashed = line.phase.as_deref() == Some("crash");
         if has_crashed {
-            self.open.retain(|(of, _, id), _| *of != writer || Some(id) != line.id.as_ref());
+            let is_same =
+                |(of, _, id): &(String, String, String)| *of == writer && Some(id) == line.id.as_ref();
+            for (_, open) in self.open.extract_if(.., |key, _| is_same(key)) {
+                open.finish().into_iter().for_each(|case| emit(TestEvent::Finished(case)));
+            }
         }
         let is_last = phase == TestPhase::Teardown || has_crashed;
         let key = (writer, line.worker.take().unwrap_or_default(), line.id.clone().unwrap_or_default());
@@ -159,22 +166,19 @@ impl PluginReport {
         }
         let open = self.open.entry(key.clone()).or_default();
         open.is_void |= is_rerun;
-        open.duration =
-            open.duration.saturating_add(line.duration.and_then(text::seconds).unwrap_or_default());
         // A passed set-up or tear-down alone is not a result of the test.
-        let is_result = outcome != Some(TestOutcome::Passed) || phase == TestPhase::Call;
-        if let Some(outcome) = outcome.filter(|_| is_result)
-            && open.case.as_ref().is_none_or(|case| rank(outcome) > rank(case.outcome))
-        {
-            open.case = Some(line.case(outcome, phase));
-        }
+        let result = outcome.filter(|outcome| *outcome != TestOutcome::Passed || phase == TestPhase::Call);
+        open.add(
+            result.map(|outcome| line.case(outcome, phase)),
+            line.duration.and_then(text::seconds).unwrap_or_default(),
+        );
         if !is_last {
             return;
         }
         if open.is_void {
             *open = OpenTest { is_repeated: true, ..OpenTest::default() };
-        } else if let Some(case) = self.open.remove(&key).and_then(OpenTest::finish) {
-            emit(TestEvent::Finished(case));
+        } else if let Some(open) = self.open.remove(&key) {
+            open.finish().into_iter().for_each(|case| emit(TestEvent::Finished(case)));
         }
     }
 
@@ -214,14 +218,29 @@ impl PluginReport {
 }
 
 impl OpenTest {
-    /// Returns the result of the test, if it is known.
-    fn finish(self) -> Option<TestCase> {
-        let mut case = self.case.filter(|_| !self.is_void)?;
-        case.duration = Some(self.duration);
-        if self.is_repeated && !case.outcome.is_failure() {
-            case.failure = Some(Box::new(TestFailure { flaky: true, ..TestFailure::default() }));
+    /// Adds a phase of the test, with its result if pytest counts one.
+    fn add(&mut self, result: Option<TestCase>, duration: Duration) {
+        if let Some(case) = result.filter(|_| self.results.len() < MAX_RESULTS) {
+            let waiting = std::mem::take(&mut self.duration);
+            self.results.push(TestCase { duration: Some(waiting.saturating_add(duration)), ..case });
+        } else if let Some(TestCase { duration: Some(known), .. }) = self.results.last_mut() {
+            *known = known.saturating_add(duration);
+        } else {
+            self.duration = self.duration.saturating_add(duration);
         }
-        Some(case)
+    }
+
+    /// Returns the results of the test that are known.
+    fn finish(mut self) -> Vec<TestCase> {
+        if self.is_void {
+            return Vec::new();
+        }
+        if let Some(first) = self.results.first_mut().filter(|_| self.is_repeated)
+            && !first.outcome.is_failure()
+        {
+            first.failure = Some(Box::new(TestFailure { flaky: true, ..TestFailure::default() }));
+        }
+        self.results
     }
 }
 
@@ -260,16 +279,6 @@ fn outcome_of(name: &str) -> Option<TestOutcome> {
         "xfailed" => Some(TestOutcome::Xfailed),
         "xpassed" => Some(TestOutcome::Xpassed),
         _ => None,
-    }
-}
-
-/// Returns the rank of the result of one phase. The phase with the highest rank determines the result of the test.
-const fn rank(outcome: TestOutcome) -> u8 {
-    match outcome {
-        TestOutcome::Passed | TestOutcome::Todo => 0,
-        TestOutcome::Skipped | TestOutcome::Xfailed | TestOutcome::Xpassed => 1,
-        TestOutcome::Error => 2,
-        TestOutcome::Failed => 3,
     }
 }
 
@@ -335,6 +344,35 @@ mod tests {
         }
         let killed = events(&[start("1", 10), end("1", 12), start("2", 20), phase("2", "call")].concat());
         assert!(!killed.iter().any(|event| matches!(event, TestEvent::Ended { .. })), "{killed:?}");
+    }
+
+    #[test]
+    fn each_phase_that_pytest_counts_is_a_result() {
+        use TestOutcome::{Error, Failed, Passed, Skipped};
+        let phase = |phase: &str, outcome: &str| {
+            format!(
+                "{{\"event\":\"phase\",\"id\":\"a\",\"phase\":\"{phase}\",\"outcome\":\"{outcome}\",\"duration\":1}}\n"
+            )
+        };
+        for (setup, call, teardown, expected) in [
+            ("passed", "passed", "passed", &[(Passed, 3)][..]),
+            ("passed", "failed", "error", &[(Failed, 2), (Error, 1)]),
+            ("passed", "passed", "error", &[(Passed, 2), (Error, 1)]),
+            ("skipped", "", "error", &[(Skipped, 1), (Error, 1)]),
+            ("error", "", "error", &[(Error, 1), (Error, 1)]),
+            ("error", "", "passed", &[(Error, 2)]),
+        ] {
+            let call = if call.is_empty() { String::new() } else { phase("call", call) };
+            let report = [phase("setup", setup), call, phase("teardown", teardown)].concat();
+            let result = |event: TestEvent| {
+                let TestEvent::Finished(case) = event else { panic!("{report}") };
+                (case.outcome, case.duration.unwrap().as_secs())
+            };
+            let found: Vec<_> = events(&report).into_iter().map(result).collect();
+            assert_eq!(found, expected, "{report}");
+        }
+        let crashed = [phase("call", "failed"), phase("crash", "failed")].concat();
+        assert_eq!(events(&crashed).len(), 2, "pytest counts the failure and the crash of the worker");
     }
 
     #[test]

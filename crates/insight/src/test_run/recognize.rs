@@ -1,31 +1,19 @@
-//! Recognizes a test framework by its output.
+//! Recognizes a test framework by a line of its output.
 
 use super::case::{Framework, TestSource};
-use crate::bounded_lines::BoundedLines;
-
-/// Number of lines at the start of the output that are searched.
-pub const RECOGNIZED_LINES: usize = 200;
 
 /// A framework that was recognized, and the format of its output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RecognizedOutput {
+pub(super) struct RecognizedOutput {
     /// Framework.
-    pub framework: Framework,
+    pub(super) framework: Framework,
     /// [`TestSource::Stream`] for machine-readable output, otherwise [`TestSource::Console`].
-    pub source: TestSource,
+    pub(super) source: TestSource,
 }
 
-/// Recognizes the framework by the first [`RECOGNIZED_LINES`] lines of the output.
-#[must_use]
-pub fn recognize(output: &[u8]) -> Option<RecognizedOutput> {
-    let end = memchr::memchr_iter(b'\n', output).nth(RECOGNIZED_LINES - 1).unwrap_or(output.len());
-    let (mut lines, mut found) = (BoundedLines::default(), None);
-    lines.push(output.get(..end).unwrap_or(output), |line| {
-        found = found.or_else(|| recognize_line(line.text))
-    });
-    lines.finish(|line| found = found.or_else(|| recognize_line(line.text)));
-    found
-}
+/// Actions of `go test -json`.
+const GO_ACTIONS: [&str; 10] =
+    ["start", "run", "pause", "cont", "pass", "bench", "fail", "output", "skip", "build-output"];
 
 /// Recognizes a line that only one framework prints.
 pub(super) fn recognize_line(line: &str) -> Option<RecognizedOutput> {
@@ -38,9 +26,7 @@ pub(super) fn recognize_line(line: &str) -> Option<RecognizedOutput> {
         b'.' | b'F' | b'E' | b's' | b'x' | b'X' | b'R' if line.ends_with("%]") && is_dots(line) => {
             console(Pytest)
         }
-        b'{' if starts("{\"Time\":") && line.contains("\"Action\":") => stream(GoTest),
-        b'{' if starts("{\"numFailedTestSuites\":") => stream(Jest),
-        b'{' if starts("{\"numTotalTestSuites\":") => stream(Vitest),
+        b'{' if is_go_event(line) => stream(GoTest),
         b'T' if starts("TAP version ") => stream(Tap),
         b'1' if starts("1..") && super::tap::is_plan(line) => stream(Tap),
         b'r' if super::console::is_start_of_cargo(line) => console(CargoTest),
@@ -73,26 +59,56 @@ fn is_jest_file(line: &str) -> bool {
     [".js", ".jsx", ".ts", ".tsx", ".mjs", ".cjs"].iter().any(|end| file.ends_with(end))
 }
 
+/// Returns true for an event of `go test -json`. `go tool test2json` leaves out the time, and the first event of a
+/// package that is compiled starts with its path.
+fn is_go_event(line: &str) -> bool {
+    if line.starts_with("{\"Time\":") {
+        return line.contains("\"Action\":");
+    }
+    if line.starts_with("{\"ImportPath\":") {
+        return line.contains("\"Action\":\"build-");
+    }
+    let action = line.strip_prefix("{\"Action\":\"").and_then(|rest| rest.split('"').next());
+    action.is_some_and(|action| GO_ACTIONS.contains(&action))
+        && (line.contains("\"Package\":") || line.contains("\"Test\":"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn frameworks_are_recognized_by_their_first_lines() {
-        for (output, expected) in [
-            ("\n===== test session starts =====\n", Some((Framework::Pytest, TestSource::Console))),
-            ("..F.   [ 12%]\n", Some((Framework::Pytest, TestSource::Console))),
-            ("   Compiling a v0.1.0\n\nrunning 3 tests\n", Some((Framework::CargoTest, TestSource::Console))),
-            ("PASS src/a.test.ts\n", Some((Framework::Jest, TestSource::Console))),
-            (" RUN  v4.1.12 /project\n", Some((Framework::Vitest, TestSource::Console))),
-            ("ok  \texample.com/a\t0.01s\n", Some((Framework::GoTest, TestSource::Console))),
-            ("{\"Time\":\"1\",\"Action\":\"run\"}\n", Some((Framework::GoTest, TestSource::Stream))),
-            ("# hello\nTAP version 13", Some((Framework::Tap, TestSource::Stream))),
-            ("running tests\nPASSED\n1.. 2..\nok\nFAIL everything", None),
+    fn frameworks_are_recognized_by_one_line() {
+        for (line, expected) in [
+            ("===== test session starts =====", Some((Framework::Pytest, TestSource::Console))),
+            ("..F.   [ 12%]", Some((Framework::Pytest, TestSource::Console))),
+            ("running 3 tests", Some((Framework::CargoTest, TestSource::Console))),
+            ("PASS src/a.test.ts", Some((Framework::Jest, TestSource::Console))),
+            (" RUN  v4.1.12 /project", Some((Framework::Vitest, TestSource::Console))),
+            ("ok  \texample.com/a\t0.01s", Some((Framework::GoTest, TestSource::Console))),
+            ("{\"Time\":\"1\",\"Action\":\"run\"}", Some((Framework::GoTest, TestSource::Stream))),
+            (
+                "{\"Action\":\"run\",\"Package\":\"p\",\"Test\":\"TestA\"}",
+                Some((Framework::GoTest, TestSource::Stream)),
+            ),
+            ("{\"Action\":\"run\",\"Test\":\"TestA\"}", Some((Framework::GoTest, TestSource::Stream))),
+            ("{\"Action\":\"deploy\",\"Package\":\"p\"}", None),
+            ("{\"Action\":\"run\"}", None),
+            (
+                "{\"ImportPath\":\"p\",\"Action\":\"build-output\",\"Output\":\"# p\"}",
+                Some((Framework::GoTest, TestSource::Stream)),
+            ),
+            ("TAP version 13", Some((Framework::Tap, TestSource::Stream))),
+            ("1..99999999999", Some((Framework::Tap, TestSource::Stream))),
+            ("1..3 # SKIP no tool", Some((Framework::Tap, TestSource::Stream))),
+            ("1.. 2..", None),
+            ("1..3 of 9 files copied", None),
+            ("PASSED", None),
+            ("FAIL everything", None),
             ("", None),
         ] {
-            let found = recognize(output.as_bytes()).map(|found| (found.framework, found.source));
-            assert_eq!(found, expected, "{output}");
+            let found = recognize_line(line).map(|found| (found.framework, found.source));
+            assert_eq!(found, expected, "{line}");
         }
     }
 }

@@ -24,7 +24,10 @@ pub fn rerun_command(framework: Framework, argv: &[String], failed: &[FailedTest
     match framework {
         Framework::Pytest => {
             rerun.extend(kept(arguments, &PYTEST_SELECTION, &PYTEST_VALUES));
-            rerun.extend(failed.iter().map(|failed| failed.id.clone()));
+            // A test is listed twice if its tear-down failed too.
+            let mut ids: Vec<String> = failed.iter().map(|failed| failed.id.clone()).collect();
+            ids.dedup();
+            rerun.extend(ids);
         }
         Framework::CargoTest => rerun.extend(cargo_arguments(arguments, failed)),
         Framework::Nextest => {
@@ -389,7 +392,10 @@ mod tests {
         assert_eq!(rerun(Framework::Pytest, "pytest", &[], None), None);
         assert_eq!(rerun(Framework::Tap, "prove -v", &["a"], None), None);
         assert_eq!(rerun(Framework::Jest, "npm test", &["a"], None), None);
-        let long = "n".repeat(1000);
-        assert_eq!(rerun(Framework::Pytest, "pytest", &[long.as_str(); 200], None), None);
+        let long: Vec<String> = (0..200).map(|number| format!("{number}{}", "n".repeat(1000))).collect();
+        let long: Vec<&str> = long.iter().map(String::as_str).collect();
+        assert_eq!(rerun(Framework::Pytest, "pytest", &long, None), None);
+        let twice = ["a.py::t", "a.py::t"];
+        assert_eq!(rerun(Framework::Pytest, "pytest", &twice, None).map(|argv| argv.len()), Some(2));
     }
 }

@@ -13,6 +13,8 @@ use yaml::TapDetails;
 
 /// Maximum nesting depth of subtests.
 const MAX_DEPTH: usize = 32;
+/// Highest number of planned tests that is reported. JSON clients cannot read higher numbers exactly.
+const MAX_PLANNED: u64 = 1 << 53;
 /// Number of spaces by which the lines of a subtest are indented.
 const INDENT: usize = 4;
 
@@ -39,6 +41,11 @@ impl TestParser for TapParser {
     fn finish(&mut self, emit: &mut dyn FnMut(TestEvent)) {
         self.output.finish(emit);
     }
+}
+
+/// Returns true for a line that may contain or explain the result of a test.
+pub(super) fn is_result(line: &str) -> bool {
+    line.starts_with(' ') || line.starts_with("# Subtest: ") || TapPoint::parse(line).is_some()
 }
 
 /// Returns true for a line with the plan of the tests, such as `1..4`.
@@ -104,7 +111,9 @@ impl TapOutput {
             self.recognize(emit);
             self.end_plan();
             self.planned = Some(planned);
-            emit(TestEvent::Collected(planned));
+            if planned <= MAX_PLANNED {
+                emit(TestEvent::Collected(planned));
+            }
         } else if let Some(reason) = line.strip_prefix("Bail out!") {
             self.release(emit);
             self.recognize(emit);

@@ -99,6 +99,8 @@ impl TestList {
     }
 
     fn add_failed_id(&mut self, id: &str) {
+        // The test itself may have passed before its tear-down failed.
+        self.fixed.retain(|fixed| fixed != id);
         self.failed_ids_len = self.failed_ids_len.saturating_add(id.len());
         if self.failed_ids_len <= MAX_FAILED_IDS_LEN {
             self.failed_ids.push(id.to_owned());
@@ -238,6 +240,8 @@ mod tests {
             failed("known", Some("m")),
             failed("new", Some("m")),
             TestCase::new("fixed", TestOutcome::Passed),
+            TestCase::new("known", TestOutcome::Passed),
+            failed("known", Some("the tear-down failed")),
         ] {
             list.add(&TestEvent::Finished(case));
         }
@@ -247,7 +251,8 @@ mod tests {
             histories,
             [
                 ("known".to_owned(), Some(FailureHistory::Known)),
-                ("new".to_owned(), Some(FailureHistory::New))
+                ("new".to_owned(), Some(FailureHistory::New)),
+                ("known".to_owned(), Some(FailureHistory::Known))
             ]
         );
         assert_eq!(list.fixed(), ["fixed"]);

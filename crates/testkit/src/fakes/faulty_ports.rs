@@ -12,6 +12,7 @@ use longhaul_ports::{
     OutputLocation, OutputLog, OutputPage, OutputRead, OutputSize, OutputSource, ProgressPage, SpawnError,
     Spawner, SpawnerEvent, StartRequest, StopRequest, TreeSnapshot,
 };
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// A spawner that fails on demand. It wraps a working spawner.
@@ -95,8 +96,8 @@ impl Spawner for FaultySpawner {
         self.through(PortCall::Halt, key, self.inner.write_input(key, bytes, close)).await
     }
 
-    async fn port_holder(&self, port: u16) -> Option<PortHolder> {
-        self.inner.port_holder(port).await
+    async fn port_holder(&self, port: u16, addresses: &[IpAddr]) -> Option<PortHolder> {
+        self.inner.port_holder(port, addresses).await
     }
 
     async fn set_lease_end(&self, until: LeaseEnd) {

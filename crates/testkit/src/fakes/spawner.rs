@@ -16,7 +16,7 @@ use longhaul_ports::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
@@ -374,7 +374,7 @@ impl Spawner for ScriptedSpawner {
         Ok(TreeUsage { processes: 1, ..TreeUsage::default() })
     }
 
-    async fn port_holder(&self, port: u16) -> Option<PortHolder> {
+    async fn port_holder(&self, port: u16, _addresses: &[IpAddr]) -> Option<PortHolder> {
         locked(&self.machine.senses).port_holder(port)
     }
 

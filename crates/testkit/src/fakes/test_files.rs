@@ -4,7 +4,8 @@ use crate::fakes::locked;
 use async_trait::async_trait;
 use longhaul_domain::Timestamp;
 use longhaul_ports::{
-    AttemptKey, FilePart, FoundReport, FoundReports, RefusedReport, TestFileError, TestFiles,
+    AttemptKey, FilePart, FoundReport, FoundReports, RefusedReport, ReportDirectory, ReportIdentity,
+    TestFileError, TestFiles,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -21,6 +22,7 @@ pub struct FakeTestFiles {
     reports: Arc<Mutex<ReportsByPath>>,
     refused: Arc<Mutex<Vec<RefusedReport>>>,
     has_more: Arc<Mutex<bool>>,
+    directory: Arc<Mutex<Option<ReportDirectory>>>,
     /// Maximum number of bytes in all files; `None` if there is no maximum.
     capacity: Option<usize>,
 }
@@ -51,6 +53,12 @@ impl FakeTestFiles {
     /// Makes each search match more files than it returns.
     pub fn match_more_reports(&self) {
         *locked(&self.has_more) = true;
+    }
+
+    /// Sets the directory of all reports. Each `number` stands for another directory.
+    pub fn set_report_directory(&self, path: &str, number: u64) {
+        let identity = ReportIdentity([number, 0, 0, 0]);
+        *locked(&self.directory) = Some(ReportDirectory { path: path.to_owned(), identity });
     }
 
     /// Writes a report with the given time of its last change.
@@ -114,6 +122,7 @@ impl TestFiles for FakeTestFiles {
             path: pattern.to_owned(),
             size: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
             changed_at: *changed_at,
+            identity: ReportIdentity::default(),
         });
         let refused = locked(&self.refused).clone();
         let refused = refused.into_iter().filter(|refused| refused.path == pattern).collect();
@@ -121,17 +130,21 @@ impl TestFiles for FakeTestFiles {
         Ok(FoundReports { reports: found.into_iter().collect(), refused, has_more })
     }
 
+    async fn report_directory(&self, _directory: &str, _pattern: &str) -> Option<ReportDirectory> {
+        locked(&self.directory).clone()
+    }
+
     async fn read_report(
         &self,
         _directory: &str,
-        path: &str,
+        report: &FoundReport,
         from: u64,
         limit: u32,
     ) -> Result<FilePart, TestFileError> {
         let reports = locked(&self.reports);
         let source = "there is no such report".into();
-        let missing = TestFileError::Report { path: path.to_owned(), source };
-        let (bytes, _) = reports.get(path).ok_or(missing)?;
+        let missing = TestFileError::Report { path: report.path.clone(), source };
+        let (bytes, _) = reports.get(&report.path).ok_or(missing)?;
         Ok(part(bytes, from, limit))
     }
 }

@@ -4,7 +4,7 @@ use crate::fakes::SequentialIds;
 use crate::suite::{must, refused};
 use async_trait::async_trait;
 use longhaul_domain::AttemptNo;
-use longhaul_ports::{AttemptKey, FoundReports, IdSource as _, TestFileError, TestFiles};
+use longhaul_ports::{AttemptKey, FoundReport, FoundReports, IdSource as _, TestFileError, TestFiles};
 use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -120,10 +120,13 @@ pub async fn report_is_found_and_read(world: &TestFilesFixture) {
     let paths: Vec<(&str, u64)> =
         found.reports.iter().map(|report| (report.path.as_str(), report.size)).collect();
     assert_eq!(paths, [("out.xml", 12)]);
-    let part = must(world.files.read_report(&directory, "out.xml", 1, 9).await);
-    assert_eq!((part.bytes.as_slice(), part.size), (&b"testsuite"[..], 12));
+    for report in found.reports {
+        let part = must(world.files.read_report(&directory, &report, 1, 9).await);
+        assert_eq!((part.bytes.as_slice(), part.size), (&b"testsuite"[..], 12));
+        let other = FoundReport { path: "other.xml".to_owned(), ..report };
+        refused!(world.files.read_report(&directory, &other, 0, 1).await, TestFileError::Report { .. });
+    }
     assert_eq!(must(world.files.find_reports(&directory, "other.xml").await), FoundReports::default());
-    refused!(world.files.read_report(&directory, "other.xml", 0, 1).await, TestFileError::Report { .. });
 }
 
 /// Generates one test for each rule about the files of test runs.

@@ -2,13 +2,17 @@
 
 use super::open_regular;
 use longhaul_domain::Timestamp;
-use longhaul_ports::{FoundReport, FoundReports, MAX_REFUSED_REPORTS, MAX_REPORTS, RefusedReport};
+use longhaul_ports::{
+    FoundReport, FoundReports, MAX_REFUSED_REPORTS, MAX_REPORTS, RefusedReport, ReportDirectory,
+    ReportIdentity,
+};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::time::UNIX_EPOCH;
+use std::os::unix::fs::MetadataExt as _;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Maximum number of names that one search reads.
 const MAX_NAMES: usize = 100_000;
@@ -24,8 +28,44 @@ pub(super) fn find(directory: &str, pattern: &str) -> io::Result<FoundReports> {
     Ok(search.found)
 }
 
-/// Opens a report that [`find`] has found.
-pub(super) fn open(directory: &str, path: &str) -> io::Result<File> {
+/// Opens a report that [`find`] has found, if it was not changed or replaced since then.
+pub(super) fn open(directory: &str, report: &FoundReport) -> io::Result<File> {
+    let file = open_path(directory, &report.path)?;
+    if identity_of_report(&file.metadata()?) != report.identity {
+        return Err(io::Error::other("it was changed or replaced while it was read"));
+    }
+    Ok(file)
+}
+
+/// Returns the directory that a pattern names without `*`.
+pub(super) fn directory(directory: &str, pattern: &str) -> io::Result<ReportDirectory> {
+    let (base, rest) = base_of(directory, pattern);
+    let mut parts: Vec<&str> = parts_of(rest).collect();
+    parts.pop();
+    let mut at = open_base(base)?;
+    let mut path = if base == directory { String::new() } else { base.to_owned() };
+    for part in parts.into_iter().take_while(|part| !part.contains('*')) {
+        at = open_directory(&at, part)?;
+        path.push_str(part);
+        path.push('/');
+    }
+    let metadata = File::from(at).metadata()?;
+    let born = metadata.created().map_or(0, nanoseconds);
+    let path = if path.is_empty() { directory.to_owned() } else { path };
+    Ok(ReportDirectory { path, identity: ReportIdentity([metadata.dev(), metadata.ino(), born, 0]) })
+}
+
+fn identity_of_report(metadata: &Metadata) -> ReportIdentity {
+    let changed = metadata.modified().map_or(0, nanoseconds);
+    ReportIdentity([metadata.dev(), metadata.ino(), changed, metadata.len()])
+}
+
+fn nanoseconds(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn open_path(directory: &str, path: &str) -> io::Result<File> {
     let (base, rest) = base_of(directory, path);
     let mut parts: Vec<&str> = parts_of(rest).collect();
     let name = parts.pop().ok_or(Errno::NOENT)?;
@@ -75,9 +115,10 @@ impl ReportSearch {
             match open_directory(&at, &name) {
                 Ok(below) => self.descend(below, &format!("{path}{name}/"), rest)?,
                 Err(Errno::NOENT) => {}
-                // A `*` may also match files and links, which cannot be searched. A directory that the pattern names
-                // must be readable.
-                Err(Errno::NOTDIR | Errno::LOOP) if part.contains('*') => {}
+                // A `*` may also match files, which cannot be searched. A directory that the pattern names must be
+                // readable, and a link to a directory is reported.
+                Err(Errno::NOTDIR | Errno::LOOP)
+                    if part.contains('*') && !is_linked_directory(&at, &name) => {}
                 Err(error @ (Errno::NOTDIR | Errno::LOOP | Errno::ACCESS)) => {
                     self.refuse(&at, path, &name, &error.into());
                 }
@@ -135,9 +176,16 @@ impl ReportSearch {
             path: format!("{path}{name}"),
             size: metadata.len(),
             changed_at: Timestamp(i64::try_from(changed.as_millis()).unwrap_or(i64::MAX)),
+            identity: identity_of_report(&metadata),
         });
         Ok(())
     }
+}
+
+/// Returns true if a name is a symbolic link to a directory.
+fn is_linked_directory(at: &OwnedFd, name: &str) -> bool {
+    statat(at, name, AtFlags::empty())
+        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
 }
 
 /// Returns the reason why a file cannot be read as a report.
@@ -223,9 +271,51 @@ mod tests {
         }
         let absolute = format!("{base}/out/one/*.xml");
         assert_eq!(paths(&absolute), [format!("{base}/out/one/b.xml")]);
-        assert!(open(base, "out/one/link.xml").is_err());
-        assert!(open(base, "out/linked/c.xml").is_err());
-        assert!(open(base, "out/one/b.xml").is_ok());
+        assert!(open_path(base, "out/one/link.xml").is_err());
+        assert!(open_path(base, "out/linked/c.xml").is_err());
+        assert!(open_path(base, "out/one/b.xml").is_ok());
+        let refused: Vec<String> =
+            find(base, "out/*/*.xml").unwrap().refused.into_iter().map(|refused| refused.path).collect();
+        assert!(
+            refused.contains(&"out/linked".to_owned()),
+            "a link may have replaced a directory: {refused:?}"
+        );
+    }
+
+    #[test]
+    fn report_that_was_replaced_or_changed_after_the_search_is_not_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let base = directory.path().to_str().unwrap();
+        let path = directory.path().join("a.xml");
+        fs::write(&path, "one").unwrap();
+        let found = |pattern| find(base, pattern).unwrap().reports.remove(0);
+        let first = found("a.xml");
+        assert!(open(base, &first).is_ok());
+        fs::write(directory.path().join("b.xml"), "two").unwrap();
+        fs::rename(directory.path().join("b.xml"), &path).unwrap();
+        assert!(open(base, &first).unwrap_err().to_string().contains("changed or replaced"));
+        let second = found("a.xml");
+        fs::write(&path, "three").unwrap();
+        assert!(open(base, &second).is_err());
+    }
+
+    #[test]
+    fn directory_with_reports_has_another_identity_after_its_replacement() {
+        let top = tempfile::tempdir().unwrap();
+        let (base, build) = (top.path().to_str().unwrap(), top.path().join("build"));
+        assert!(directory(base, "build/*.xml").is_err());
+        fs::create_dir_all(build.join("a")).unwrap();
+        let first = directory(base, "./build/*/TEST-*.xml").unwrap();
+        assert_eq!(first.path, "build/");
+        assert_eq!(directory(base, "build/x.xml").unwrap(), first);
+        assert_eq!(directory(base, "x.xml").unwrap().path, base);
+        assert_eq!(directory(base, &format!("{base}/build/*.xml")).unwrap().identity, first.identity);
+        fs::rename(&build, top.path().join("old")).unwrap();
+        fs::create_dir(&build).unwrap();
+        assert_ne!(directory(base, "build/*.xml").unwrap().identity, first.identity);
+        fs::remove_dir(&build).unwrap();
+        symlink(top.path().join("old"), &build).unwrap();
+        assert!(directory(base, "build/*.xml").is_err());
     }
 
     #[test]

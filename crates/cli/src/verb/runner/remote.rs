@@ -5,6 +5,7 @@ use super::reporter::Reporter;
 use super::result_text::bounded;
 use super::session_file::{SessionFile, StoredSession};
 use super::session_lookup::{self, FoundSession};
+use super::session_report::{error, report_of, stage};
 use super::state_rules::{PrintedState, SessionPattern, StateRules};
 use super::stop_signal::StopSignal;
 use super::tool_run::{ToolEnd, ToolOptions, ToolOutput, run_creation, run_tool};
@@ -13,7 +14,7 @@ use crate::exit_code::{DONE, FAILED, WAIT_TIMED_OUT};
 use crate::failure::CliError;
 use longhaul_view::{TerminalPolicy, clean_label, sanitize};
 use longhaul_wire::api::UpdateRequest;
-use longhaul_wire::runner_plan::{RemotePlan, RemoteState, SESSION_PLACEHOLDER};
+use longhaul_wire::runner_plan::{RemotePlan, RemoteState, SESSION_PLACEHOLDER, remote_stage};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -30,6 +31,8 @@ const CANCEL: ToolOptions = ToolOptions { timeout: Duration::from_secs(20), show
 const CANCEL_RETRY_DELAY: Duration = Duration::from_millis(200);
 /// Number of tries to cancel a session.
 const MAX_CANCELS: u32 = 3;
+/// Delay between two checks whether the record shows the stage of the creation.
+const STAGE_INTERVAL: Duration = Duration::from_secs(2);
 /// Number of consecutive polls without a state after which the session counts as lost.
 const MAX_FAILED_POLLS: u32 = 10;
 /// Maximum number of tries to fetch the result.
@@ -42,9 +45,6 @@ const MAX_BACKOFF: Duration = Duration::from_secs(300);
 const FETCH_RETRY_DELAY: Duration = Duration::from_secs(10);
 /// Exit code after a stop. A command that SIGTERM killed has the same exit code.
 const STOPPED: i32 = 143;
-
-/// Stage while the command that creates the session runs after a stop was requested.
-const STOPPED_CREATION: &str = "stopped while the remote session was created; it may exist";
 
 /// A remote session of one process.
 pub(super) struct RemoteSession<'a> {
@@ -87,6 +87,7 @@ impl<'a> RemoteSession<'a> {
                      {} and restart the process",
                     file.display()
                 );
+                reporter.report(stage(remote_stage::NOT_CONFIRMED)).await;
                 return Ok(self.fail(&mut reporter, stop, &why).await);
             }
             FoundSession::StartFailed { why } => {
@@ -94,10 +95,12 @@ impl<'a> RemoteSession<'a> {
                     "the remote session could not be created: {why}; a retry does not try again, because a session may \
                      exist; a restart of the process creates a session"
                 );
+                reporter.report(stage(remote_stage::NOT_CONFIRMED)).await;
                 return Ok(self.fail(&mut reporter, stop, &why).await);
             }
             FoundSession::Taken { by } => {
                 let why = format!("the process {by} already follows the remote session of this process");
+                reporter.report(stage(remote_stage::TAKEN)).await;
                 return Ok(self.fail(&mut reporter, stop, &why).await);
             }
             FoundSession::None if stop.is_requested() => return Ok(STOPPED),
@@ -139,21 +142,27 @@ impl<'a> RemoteSession<'a> {
     ) -> Result<Result<String, String>, CliError> {
         let pattern = SessionPattern::new(&self.plan.session_id).map_err(|error| unusable(&error))?;
         self.store(&StoredSession::Starting)?;
+        reporter.report(stage(remote_stage::CREATING)).await;
         // Do not kill the tool after a stop request. Otherwise, the id of a session that it has created would be lost.
         let mut creation = Box::pin(run_creation(&self.plan.start, LONG_RUN, &pattern));
-        let ended = tokio::select! {
-            biased;
-            ended = &mut creation => ended,
-            () = stop.requested() => {
-                self.say("a stop was requested while the remote session is being created; waiting for the end of the creation");
-                // Report the stage now, because SIGKILL may follow before the tool ends.
-                reporter.report(stage(STOPPED_CREATION)).await;
-                creation.await
+        let mut known = remote_stage::CREATING;
+        let ended = loop {
+            tokio::select! {
+                biased;
+                ended = &mut creation => break ended,
+                () = stop.requested(), if known == remote_stage::CREATING => {
+                    self.say("a stop was requested while the remote session is being created; waiting for the end of the creation");
+                    // Report the stage now, because SIGKILL may follow before the tool ends.
+                    known = remote_stage::STOPPED_CREATION;
+                    reporter.report(stage(known)).await;
+                }
+                () = sleep(STAGE_INTERVAL) => reporter.confirm(stage(known)).await,
             }
         };
         let (output, failure) = match ended {
             ToolEnd::NotStarted { why } => {
                 self.file.remove().map_err(|source| self.unwritable(source))?;
+                reporter.report(stage(remote_stage::NOT_CREATED)).await;
                 return Ok(Err(format!("the remote session could not be created: {why}")));
             }
             ToolEnd::Done(output) => (output, None),
@@ -168,6 +177,9 @@ impl<'a> RemoteSession<'a> {
             }
         };
         let Some(session) = output.session else {
+            if !stop.is_requested() {
+                reporter.report(stage(remote_stage::NOT_CONFIRMED)).await;
+            }
             return self.without_id(failure).map(Err);
         };
         // Print the id, so that the output contains it even if the file cannot be written.
@@ -221,6 +233,8 @@ impl<'a> RemoteSession<'a> {
                     if failures > 0 || shown.as_ref() != Some(&state) {
                         self.say(&format!("remote session {session}: {}", state.text));
                         reporter.report(report_of(&state, shown.as_ref())).await;
+                    } else {
+                        reporter.confirm(report_of(&state, None)).await;
                     }
                     failures = 0;
                     match state.state {
@@ -240,7 +254,9 @@ impl<'a> RemoteSession<'a> {
                         return Followed::Lost { why };
                     }
                     if failures == 1 {
-                        reporter.report(stage("state unknown")).await;
+                        reporter.report(stage(remote_stage::UNKNOWN)).await;
+                    } else {
+                        reporter.confirm(stage(remote_stage::UNKNOWN)).await;
                     }
                 }
                 Poll::Stopped => return Followed::Stopped,
@@ -285,21 +301,24 @@ impl<'a> RemoteSession<'a> {
         for step in &self.plan.on_complete {
             match self.fetch(&with_session(step, session), state, reporter, stop).await {
                 ToolAnswer::Done(output) => last = output,
-                ToolAnswer::Stopped => return Ok(STOPPED),
+                ToolAnswer::Stopped => {
+                    reporter.report(stage(remote_stage::RESULT_MISSING)).await;
+                    return Ok(STOPPED);
+                }
                 ToolAnswer::Failed(why) => {
                     let why = format!(
                         "the remote session {session} has completed, but its result could not be fetched: {why}; a restart of \
                          the process fetches it again"
                     );
                     self.say(&why);
-                    reporter.report(stage("completed, result missing")).await;
+                    reporter.report(stage(remote_stage::RESULT_MISSING)).await;
                     reporter.report(error(why)).await;
                     return Ok(DONE);
                 }
             }
         }
         if !self.plan.on_complete.is_empty() {
-            let result = Some(bounded(&last.stdout).into());
+            let result = Some(bounded(&last).into());
             reporter.report(UpdateRequest { result, ..UpdateRequest::default() }).await;
         }
         // Remove the file last: after a crash before this step, the next run fetches the result again.
@@ -336,7 +355,7 @@ impl<'a> RemoteSession<'a> {
                 return ToolAnswer::Failed(why);
             }
             if tries == 1 {
-                reporter.report(stage("completed, fetching the result")).await;
+                reporter.report(stage(remote_stage::FETCHING)).await;
             }
             tokio::select! {
                 biased;
@@ -367,9 +386,8 @@ impl<'a> RemoteSession<'a> {
         if !remains && let Err(error) = self.file.remove() {
             self.say(&format!("cannot remove {}: {error}", self.file.path().display()));
         }
-        reporter
-            .report(stage(if remains { "remote session continues" } else { "remote session cancelled" }))
-            .await;
+        let known = if remains { remote_stage::CONTINUES } else { remote_stage::CANCELLED };
+        reporter.report(stage(known)).await;
         if remains {
             reporter.report(error(why)).await;
         }
@@ -463,23 +481,6 @@ fn unusable(error: &regex::Error) -> CliError {
     }
 }
 
-/// Returns the report of a state. The report contains the condition waiting for input only if the condition starts or
-/// ends with this state.
-fn report_of(state: &PrintedState, before: Option<&PrintedState>) -> UpdateRequest {
-    let waits = |state: &PrintedState| state.state == RemoteState::WaitingForInput;
-    // Always report the condition with the first state, because an earlier attempt may have left the condition set.
-    let changed = before.is_none_or(|before| waits(before) != waits(state));
-    UpdateRequest { waiting_for_input: changed.then(|| waits(state)), ..stage(&state.text) }
-}
-
-fn stage(text: &str) -> UpdateRequest {
-    UpdateRequest { stage: Some(text.to_owned()), ..UpdateRequest::default() }
-}
-
-fn error(text: String) -> UpdateRequest {
-    UpdateRequest { error: Some(text), ..UpdateRequest::default() }
-}
-
 fn with_session(words: &[String], session: &str) -> Vec<String> {
     words.iter().map(|word| word.replace(SESSION_PLACEHOLDER, session)).collect()
 }
@@ -502,23 +503,5 @@ mod tests {
         assert_eq!(delay_after(9, Duration::from_secs(60)), MAX_BACKOFF);
         let hour = Duration::from_secs(3600);
         assert_eq!(delay_after(9, hour), hour, "a long interval is never shortened");
-    }
-
-    #[test]
-    fn wait_for_input_is_reported_when_it_starts_and_when_it_ends() {
-        let state = |state, text: &str| PrintedState { state, text: text.to_owned() };
-        let (waits, runs) = (
-            state(RemoteState::WaitingForInput, "AWAITING_PLAN_APPROVAL"),
-            state(RemoteState::Running, "IN_PROGRESS"),
-        );
-        assert_eq!(report_of(&runs, None).waiting_for_input, Some(false));
-        assert_eq!(report_of(&waits, Some(&runs)).waiting_for_input, Some(true));
-        let other = state(RemoteState::WaitingForInput, "AWAITING_USER_FEEDBACK");
-        let update = report_of(&other, Some(&waits));
-        assert_eq!(
-            (update.waiting_for_input, update.stage.as_deref()),
-            (None, Some("AWAITING_USER_FEEDBACK"))
-        );
-        assert_eq!(report_of(&runs, Some(&waits)).waiting_for_input, Some(false));
     }
 }

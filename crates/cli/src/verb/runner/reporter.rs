@@ -8,10 +8,12 @@ use longhaul_view::clean_label;
 use longhaul_wire::api::{ActionReply, ProcessView, UpdateRequest};
 use std::collections::VecDeque;
 use std::time::Duration;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 /// Delay before a report is sent again for the first time.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
+/// Maximum time to wait for the record of the process. A manager that does not answer must not delay a poll for long.
+const RECORD_TIMEOUT: Duration = Duration::from_secs(2);
 /// Maximum delay before a report is sent again.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
 
@@ -39,6 +41,19 @@ impl<'a> Reporter<'a> {
         }
         self.pending.push_back(update);
         self.flush().await;
+    }
+
+    /// Sends a report of a stage again if the record shows another stage. A manager writes stages to its store at most
+    /// once per second, so a manager that is killed can lose the latest stage.
+    pub(super) async fn confirm(&mut self, update: UpdateRequest) {
+        let path = RequestPath::process(self.process);
+        let found: Result<Result<ProcessView, _>, _> =
+            timeout(RECORD_TIMEOUT, self.client.fetch(&path)).await;
+        if let Ok(Ok(record)) = found
+            && record.stage != update.stage
+        {
+            self.report(update).await;
+        }
     }
 
     /// Tries once to send all pending reports.

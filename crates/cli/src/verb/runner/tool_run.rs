@@ -33,6 +33,8 @@ pub(super) struct ToolOptions {
 pub(super) struct ToolOutput {
     pub(super) stdout: String,
     pub(super) stderr: String,
+    /// Number of bytes of standard output that are not part of `stdout`, because the output is too long.
+    pub(super) unkept_len: u64,
     /// Id of a session, if the output was searched for an id and contains one. The whole output is searched, even if
     /// only a part of the output is stored.
     pub(super) session: Option<String>,
@@ -94,7 +96,8 @@ async fn run(
     let ended = until_end(&mut child, options.timeout, stop).await;
     let (stdout, stderr) = (collected(stdout).await, collected(stderr).await);
     let session = stdout.session().or_else(|| stderr.session());
-    let output = ToolOutput { stdout: stdout.text(), stderr: stderr.text(), session };
+    let output =
+        ToolOutput { stdout: stdout.text(), stderr: stderr.text(), unkept_len: stdout.unkept_len, session };
     match ended {
         RunOutcome::Exited(status) if status.success() => ToolEnd::Done(output),
         RunOutcome::Exited(status) => {
@@ -167,18 +170,24 @@ async fn until_end(child: &mut Child, limit: Duration, stop: Option<&mut StopSig
 struct Collected {
     /// First bytes.
     kept: Vec<u8>,
+    /// Number of further bytes.
+    unkept_len: u64,
     search: Option<IdSearch>,
 }
 
 impl Collected {
     fn push(&mut self, bytes: &[u8]) {
         let room = MAX_OUTPUT_LEN.saturating_sub(self.kept.len());
-        self.kept.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        let kept = bytes.get(..room).unwrap_or(bytes);
+        self.kept.extend_from_slice(kept);
+        let unkept = bytes.len().saturating_sub(kept.len());
+        self.unkept_len = self.unkept_len.saturating_add(u64::try_from(unkept).unwrap_or(u64::MAX));
         if let Some(search) = &mut self.search {
             search.push(bytes);
         }
     }
 
+    /// Returns the first bytes as text. A character whose end was not kept becomes a replacement character.
     fn text(&self) -> String {
         String::from_utf8_lossy(&self.kept).into_owned()
     }
@@ -203,7 +212,7 @@ fn collect<W: Write + Send + 'static>(
 ) -> Collector {
     let (sender, end) = channel();
     let search = id.cloned().map(IdSearch::new);
-    let collected = Arc::new(Mutex::new(Collected { kept: Vec::new(), search }));
+    let collected = Arc::new(Mutex::new(Collected { search, ..Collected::default() }));
     let shared = Arc::clone(&collected);
     std::thread::spawn(move || {
         let mut buffer = [0_u8; 16 * 1024];
@@ -276,6 +285,13 @@ mod tests {
         let nowhere = ["/nowhere/tool".to_owned()];
         let ToolEnd::NotStarted { why } = run_tool(&nowhere, QUICK, None).await else { panic!() };
         assert!(why.starts_with("/nowhere/tool could not be started"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn bytes_of_a_long_output_that_are_not_kept_are_counted() {
+        let script = "head -c 3000000 /dev/zero | tr '\\0' x; echo";
+        let ToolEnd::Done(output) = run_script(script, QUICK).await else { panic!() };
+        assert_eq!((output.stdout.len(), output.unkept_len), (MAX_OUTPUT_LEN, 3_000_001 - 1024 * 1024));
     }
 
     #[tokio::test]

@@ -34,6 +34,7 @@ fn expected(
         tokens: Some(AgentTokens { input, output, cached }),
         session: Some(session.to_owned()),
         step: Some(step.to_owned()),
+        has_ended: true,
         lacks_tokens: false,
         ignored_lines: 0,
     }
@@ -147,6 +148,24 @@ fn tokens_that_are_no_counts_are_left_out() {
     ] {
         assert_eq!(facts(format, &[lines.as_bytes()]).tokens, None, "{lines}");
     }
+}
+
+#[test]
+fn message_counts_only_after_the_record_that_ends_the_work() {
+    for (format, sample) in FORMATS.iter().filter(|(format, _)| *format != AgentFormat::Plain) {
+        let lines: Vec<&str> = sample.lines().collect();
+        let whole = facts(*format, &[sample.as_bytes()]);
+        for end in 0..lines.len() {
+            let cut = facts(*format, &[lines[..end].join("\n").as_bytes()]);
+            assert_eq!(cut.message, None, "{format:?} after {end} lines");
+        }
+        assert!(whole.message.is_some(), "{format:?}");
+        let more = [sample.as_bytes(), lines[..lines.len() - 1].join("\n").as_bytes()].concat();
+        assert_eq!(facts(*format, &[&more]).message, None, "{format:?}: a further turn was cut off");
+    }
+    let next =
+        "{\"type\":\"assistant\",\"message\":{\"content\":[{\"type\":\"tool_use\",\"name\":\"Bash\"}]}}\n";
+    assert_eq!(facts(AgentFormat::Claude, &[CLAUDE.as_bytes(), next.as_bytes()]).message, None);
 }
 
 #[test]

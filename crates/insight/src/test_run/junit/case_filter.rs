@@ -1,22 +1,31 @@
 //! Removes reported results that are not separate tests.
 
-use super::stated::Stated;
-use crate::test_run::case::{Framework, TestCase, TestFailure, TestOutcome};
+use super::stated::{Stated, StatedDifferences};
+use crate::test_run::case::{Framework, TestCase, TestFailure, TestOutcome, TestPhase};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Maximum number of results that are stored until the end of their suite.
 const MAX_HELD: usize = 1000;
+/// Maximum number of failed tests whose failed tear-downs are recognized.
+const MAX_FAILED: usize = 10_000;
 
-/// Removes reported results that are not separate tests, before they are emitted.
+/// Turns the results of a report into the results that the framework counts.
 ///
-/// - pytest reports each attempt of a repeated test, and a failed tear-down, as a further test with the same name. A
-///   failed attempt that was repeated looks like a passed test.
+/// - pytest reports each attempt of a repeated test as a further test with the same name. A failed attempt that was
+///   repeated looks like a passed test.
+/// - pytest counts a failed tear-down as an error, in addition to the result of the test itself. If the test failed, the
+///   report contains a second element with the same name. Otherwise, the only element contains only the error.
 /// - Jest reports planned tests as passed. Only the counts of the suite show that they did not run.
 #[derive(Debug, Default)]
 pub(super) struct CaseFilter {
     framework: Option<Framework>,
     /// The latest result from pytest, which is not yet emitted.
     last: Option<TestCase>,
+    /// Ids of tests that failed, before their tear-down. The workers of xdist may report other tests before the
+    /// tear-down.
+    failed: BTreeSet<String>,
+    differences: StatedDifferences,
     /// Results from Jest that stand for either passed or planned tests.
     unclear: Vec<TestCase>,
     /// Number of passed tests in the current suite according to Jest, minus the passed tests that were already emitted.
@@ -34,14 +43,21 @@ impl CaseFilter {
         self.passed_left = stated.passed();
     }
 
-    /// Adds a result. Returns true if it belongs to a test that has already failed.
-    pub(super) fn add(&mut self, case: TestCase, emit: &mut dyn FnMut(TestCase)) -> bool {
+    /// Returns the differences between the emitted results and the numbers that the report states.
+    pub(super) const fn differences(&self) -> StatedDifferences {
+        self.differences
+    }
+
+    /// Counts an error that the report states in addition to the failure of the same test, and that is not emitted.
+    pub(super) const fn count_repeated(&mut self) {
+        self.differences.repeated = self.differences.repeated.saturating_add(1);
+    }
+
+    /// Adds a result, and the further result that pytest counts for the same test.
+    pub(super) fn add(&mut self, case: TestCase, further: Option<TestCase>, emit: &mut dyn FnMut(TestCase)) {
         match self.framework {
-            Some(Framework::Pytest) => self.add_pytest(case, emit),
-            Some(Framework::Jest) => {
-                self.add_jest(case, emit);
-                false
-            }
+            Some(Framework::Pytest) => self.add_pytest(case, further, emit),
+            Some(Framework::Jest) => self.add_jest(case, emit),
             Some(
                 Framework::CargoTest
                 | Framework::Nextest
@@ -50,24 +66,53 @@ impl CaseFilter {
                 | Framework::Tap
                 | Framework::Junit,
             )
-            | None => {
-                emit(case);
-                false
-            }
+            | None => emit(case),
         }
     }
 
-    fn add_pytest(&mut self, case: TestCase, emit: &mut dyn FnMut(TestCase)) -> bool {
+    fn add_pytest(&mut self, case: TestCase, further: Option<TestCase>, emit: &mut dyn FnMut(TestCase)) {
+        let is_teardown = case.failure.as_ref().is_some_and(|failure| failure.phase == TestPhase::Teardown);
+        let has_inner_error = further.as_ref().is_some_and(|further| further.outcome.is_failure());
+        let inside = u64::from(has_inner_error);
+        self.differences.errors_inside = self.differences.errors_inside.saturating_add(inside);
+        if !is_teardown {
+            self.add_attempt(case, emit);
+        } else if self.failed.remove(&case.id) {
+            self.differences.errors_apart = self.differences.errors_apart.saturating_add(1);
+            self.last.replace(case).into_iter().for_each(&mut *emit);
+        } else {
+            self.differences.errors_inside = self.differences.errors_inside.saturating_add(1);
+            let passed = TestCase {
+                duration: case.duration,
+                file: case.file.clone(),
+                ..TestCase::new(&case.id, TestOutcome::Passed)
+            };
+            self.add_attempt(passed, emit);
+            let error = TestCase { duration: None, ..case };
+            self.last.replace(error).into_iter().for_each(&mut *emit);
+        }
+        if let Some(further) = further {
+            self.last.replace(further).into_iter().for_each(emit);
+        }
+    }
+
+    /// Adds the result of an attempt of a test, before its tear-down.
+    fn add_attempt(&mut self, case: TestCase, emit: &mut dyn FnMut(TestCase)) {
+        if case.outcome == TestOutcome::Failed && self.failed.len() < MAX_FAILED {
+            self.failed.insert(case.id.clone());
+        }
         let Some(last) = self.last.take() else {
             self.last = Some(case);
-            return false;
+            return;
         };
         if last.id != case.id {
             emit(last);
             self.last = Some(case);
-            return false;
+            return;
         }
-        let is_repeated = last.outcome.is_failure() && case.outcome.is_failure();
+        if last.outcome.is_failure() && case.outcome.is_failure() {
+            self.count_repeated();
+        }
         self.last = Some(if last.outcome.is_failure() {
             last
         } else if case.outcome == TestOutcome::Passed {
@@ -76,7 +121,6 @@ impl CaseFilter {
         } else {
             case
         });
-        is_repeated
     }
 
     fn add_jest(&mut self, case: TestCase, emit: &mut dyn FnMut(TestCase)) {

@@ -12,6 +12,7 @@ pub(super) struct CaseResult {
     kind: ResultKind,
     message: Option<String>,
     error_type: Option<String>,
+    text: BoundedText,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +37,35 @@ impl CaseResult {
             b"rerunFailure" | b"rerunError" => ResultKind::Rerun,
             _ => return None,
         };
-        Some(Self { kind, message: attributes.text("message"), error_type: attributes.text("type") })
+        Some(Self {
+            kind,
+            message: attributes.text("message"),
+            error_type: attributes.text("type"),
+            text: BoundedText::new(MAX_TEXT_LEN),
+        })
     }
+
+    const fn is_failure(&self) -> bool {
+        matches!(self.kind, ResultKind::Failure | ResultKind::Error)
+    }
+
+    fn outcome(&self) -> TestOutcome {
+        let is_xfail = self.error_type.as_deref() == Some("pytest.xfail");
+        match self.kind {
+            ResultKind::Failure => TestOutcome::Failed,
+            ResultKind::Error => TestOutcome::Error,
+            ResultKind::Skipped if is_xfail => TestOutcome::Xfailed,
+            ResultKind::Skipped => TestOutcome::Skipped,
+            ResultKind::Flaky | ResultKind::Rerun => TestOutcome::Passed,
+        }
+    }
+}
+
+/// A result of an open test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ResultPlace {
+    First,
+    Further,
 }
 
 /// A test whose element was not read to its end yet.
@@ -49,15 +77,17 @@ pub(super) struct OpenCase {
     line: Option<u32>,
     time: Option<String>,
     is_not_run: bool,
-    /// Result that counts: the first failure or error. If there is none, the first other result.
+    /// First result.
     result: Option<CaseResult>,
+    /// Second result. For pytest, it is a result of its own. For other frameworks, a failure replaces a first result that
+    /// is no failure.
+    further: Option<CaseResult>,
     /// True if the test has both a failure and an error. The report counts both.
     has_both: bool,
     /// True if a failed attempt was reported for a test that later passed.
     is_flaky: bool,
-    /// True if the text of the current element is part of the result.
-    is_reading: bool,
-    text: BoundedText,
+    /// Result whose text is being read.
+    reading: Option<ResultPlace>,
     output: BoundedText,
 }
 
@@ -73,40 +103,48 @@ impl OpenCase {
             time: attributes.text("time"),
             is_not_run: matches!(status.as_str(), "notrun" | "skipped" | "disabled" | "ignored"),
             result: None,
+            further: None,
             has_both: false,
             is_flaky: false,
-            is_reading: false,
-            text: BoundedText::new(MAX_TEXT_LEN),
+            reading: None,
             output: BoundedText::new(MAX_TEXT_LEN),
         }
     }
 
     /// Starts an element that states a result.
     pub(super) fn start(&mut self, result: CaseResult) {
-        let is_failure = |kind| matches!(kind, ResultKind::Failure | ResultKind::Error);
         self.is_flaky |= result.kind == ResultKind::Flaky;
-        self.has_both |= self.result.as_ref().is_some_and(|known| {
-            is_failure(known.kind) && is_failure(result.kind) && known.kind != result.kind
-        });
-        self.is_reading = match &self.result {
-            None => result.kind != ResultKind::Rerun,
-            Some(known) => is_failure(result.kind) && !is_failure(known.kind),
+        self.has_both |= self
+            .result
+            .as_ref()
+            .is_some_and(|known| known.is_failure() && result.is_failure() && known.kind != result.kind);
+        self.reading = match (&self.result, &self.further) {
+            (None, _) if result.kind != ResultKind::Rerun => {
+                self.result = Some(result);
+                Some(ResultPlace::First)
+            }
+            (Some(_), None) if result.is_failure() || result.kind == ResultKind::Skipped => {
+                self.further = Some(result);
+                Some(ResultPlace::Further)
+            }
+            (None | Some(_), _) => None,
         };
-        if self.is_reading {
-            self.text.clear();
-            self.result = Some(result);
-        }
     }
 
     /// Ends an element that states a result.
     pub(super) const fn end_result(&mut self) {
-        self.is_reading = false;
+        self.reading = None;
     }
 
     /// Adds text to the current result.
     pub(super) fn push_text(&mut self, bytes: &[u8]) {
-        if self.is_reading {
-            self.text.push(bytes);
+        let result = match self.reading {
+            Some(ResultPlace::First) => &mut self.result,
+            Some(ResultPlace::Further) => &mut self.further,
+            None => return,
+        };
+        if let Some(result) = result {
+            result.text.push(bytes);
         }
     }
 
@@ -120,19 +158,36 @@ impl OpenCase {
         self.has_both
     }
 
-    /// Returns the test with its result.
-    pub(super) fn finish(self, framework: Framework) -> TestCase {
-        let is_xfail = |result: &CaseResult| result.error_type.as_deref() == Some("pytest.xfail");
-        let outcome = match &self.result {
-            Some(CaseResult { kind: ResultKind::Failure, .. }) => TestOutcome::Failed,
-            Some(CaseResult { kind: ResultKind::Error, .. }) => TestOutcome::Error,
-            Some(result) if result.kind == ResultKind::Skipped && is_xfail(result) => TestOutcome::Xfailed,
-            Some(CaseResult { kind: ResultKind::Skipped, .. }) => TestOutcome::Skipped,
-            Some(CaseResult { kind: ResultKind::Flaky | ResultKind::Rerun, .. }) => TestOutcome::Passed,
+    /// Returns true if one of the results so far is a failure or an error.
+    pub(super) fn has_failed(&self) -> bool {
+        self.result.iter().chain(&self.further).any(CaseResult::is_failure)
+    }
+
+    /// Returns the test with its result. If pytest counts a second result of this test, also returns that result.
+    pub(super) fn finish(self, framework: Framework) -> (TestCase, Option<TestCase>) {
+        let (first, further) = (self.result.as_ref(), self.further.as_ref());
+        if framework == Framework::Pytest {
+            let further = further.map(|result| self.case(Some(result), framework));
+            return (self.case(first, framework), further.map(|case| TestCase { duration: None, ..case }));
+        }
+        let has_failed = first.is_some_and(CaseResult::is_failure);
+        let further = further.filter(|result| !has_failed && result.is_failure());
+        let counted = further.or(first);
+        (self.case(counted, framework), None)
+    }
+
+    /// Returns the test with one of its results. A test without a result passed, unless it did not run.
+    fn case(&self, result: Option<&CaseResult>, framework: Framework) -> TestCase {
+        let outcome = match result {
+            Some(result) => result.outcome(),
             None if self.is_not_run => TestOutcome::Skipped,
             None => TestOutcome::Passed,
         };
-        let read = (outcome.is_failure() || self.is_flaky).then(|| self.read_failure(framework));
+        let mut read = (outcome.is_failure() || self.is_flaky).then(|| read_failure(result, framework));
+        if let Some(read) = read.as_mut().filter(|_| self.reading.is_some()) {
+            // The end of the trace is missing, so its last place may not be the place of the failure.
+            read.place = None;
+        }
         let place = read.as_ref().and_then(|read| read.place.as_ref()).map(|place| place.file.clone());
         let mut case = TestCase::new(&self.id(framework, place.as_deref()), outcome);
         case.duration = self.time.as_deref().and_then(text::parse_seconds);
@@ -171,19 +226,6 @@ impl OpenCase {
             }
         }
         case
-    }
-
-    fn read_failure(&self, framework: Framework) -> ReadFailure {
-        let unknown = CaseResult { kind: ResultKind::Failure, message: None, error_type: None };
-        let result = self.result.as_ref().unwrap_or(&unknown);
-        let message = result.message.as_deref().unwrap_or_default();
-        let trace = self.text.text();
-        match framework {
-            Framework::Pytest => python::read(message, &trace),
-            Framework::Nextest | Framework::CargoTest => rust::read(&trace),
-            Framework::Jest | Framework::Vitest => javascript::read(trace.trim_start_matches('\n')),
-            Framework::GoTest | Framework::Tap | Framework::Junit => other_failure(result, message, &trace),
-        }
     }
 
     /// Returns the name with which the framework can run the test alone. `place` is the file of the failure.
@@ -229,12 +271,23 @@ impl OpenCase {
     }
 }
 
+fn read_failure(result: Option<&CaseResult>, framework: Framework) -> ReadFailure {
+    let message = result.and_then(|result| result.message.as_deref()).unwrap_or_default();
+    let trace = result.map(|result| result.text.text()).unwrap_or_default();
+    match framework {
+        Framework::Pytest => python::read(message, &trace),
+        Framework::Nextest | Framework::CargoTest => rust::read(&trace),
+        Framework::Jest | Framework::Vitest => javascript::read(trace.trim_start_matches('\n')),
+        Framework::GoTest | Framework::Tap | Framework::Junit => other_failure(result, message, &trace),
+    }
+}
+
 /// Reads a failure of a framework that does not define a failure format.
-fn other_failure(result: &CaseResult, message: &str, trace: &str) -> ReadFailure {
+fn other_failure(result: Option<&CaseResult>, message: &str, trace: &str) -> ReadFailure {
     let first = text::message(trace);
     let message = if message.trim().is_empty() { first.as_str() } else { message };
     let (kind, rest) = split_kind(message);
-    let error_type = result.error_type.as_deref().filter(|name| !name.is_empty());
+    let error_type = result.and_then(|result| result.error_type.as_deref()).filter(|name| !name.is_empty());
     let value = |start: &str, end: char| {
         let (_, rest) = message.split_once(start)?;
         text::value(rest.split(end).next().unwrap_or_default())

@@ -1,7 +1,7 @@
 //! The counts that a report states in its attributes.
 
 use super::Attributes;
-use crate::test_run::case::{Framework, TestCase, TestCounts, TestPhase};
+use crate::test_run::case::{TestCase, TestCounts};
 
 /// Numbers of tests in the attributes of one element.
 #[derive(Clone, Copy, Debug, Default)]
@@ -64,10 +64,18 @@ pub(super) struct StatedTotals {
     /// Sum over all suites.
     all: Stated,
     counted: TestCounts,
-    /// Number of tests that the framework counts twice.
-    twice: u64,
-    /// Number of errors of tests that also failed.
-    repeated: u64,
+}
+
+/// Differences between the results that are emitted and the numbers that a report states.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct StatedDifferences {
+    /// Number of errors of tests that also failed, which are not emitted.
+    pub(super) repeated: u64,
+    /// Number of errors of pytest in the same element as another result. pytest 9.2 does not count them as tests.
+    pub(super) errors_inside: u64,
+    /// Number of errors of pytest in an element of their own, after the failure of the same test. Versions of pytest
+    /// before 9.2 do not count them as tests.
+    pub(super) errors_apart: u64,
 }
 
 impl StatedTotals {
@@ -92,36 +100,32 @@ impl StatedTotals {
         self.all = self.all.plus(stated);
     }
 
-    /// Counts one result. If only the tear-down of a test failed, pytest counts the test twice: as passed and as an
-    /// error.
-    pub(super) fn count(&mut self, case: &TestCase, framework: Framework) {
+    /// Counts one result.
+    pub(super) fn count(&mut self, case: &TestCase) {
         self.counted.add(case.outcome);
-        let is_teardown = case.failure.as_ref().is_some_and(|failure| failure.phase == TestPhase::Teardown);
-        if framework == Framework::Pytest && is_teardown {
-            self.twice = self.twice.saturating_add(1);
-        }
-    }
-
-    /// Counts a result that belongs to a test that has already failed.
-    pub(super) const fn count_repeated(&mut self) {
-        self.repeated = self.repeated.saturating_add(1);
     }
 
     /// Returns the counts of the whole report, if the report states them.
-    pub(super) fn totals(&self) -> Option<TestCounts> {
+    pub(super) fn totals(&self, differences: StatedDifferences) -> Option<TestCounts> {
+        let StatedDifferences { repeated, errors_inside, errors_apart } = differences;
+        let total_of = |stated: &Stated| {
+            let tests = stated.tests?;
+            let [total, other] = [errors_inside, errors_apart].map(|errors| tests.saturating_add(errors));
+            Some(if other == self.counted.total { other } else { total })
+        };
         let failures = self.counted.failures();
         let candidates = [self.root, self.outer, self.all];
         // A report that states no number of failures or errors cannot contradict the results.
         let failed_of = |stated: &Stated| stated.failures.unwrap_or(self.counted.failed);
         let errors_of = |stated: &Stated| stated.errors.unwrap_or(self.counted.errors);
         let agrees = |stated: &&Stated| {
-            stated.tests == Some(self.counted.total)
+            total_of(stated) == Some(self.counted.total)
                 && failed_of(stated).saturating_add(errors_of(stated)) == failures
         };
         let stated = candidates.iter().find(agrees);
         let stated = *stated.or_else(|| candidates.iter().find(|stated| stated.tests.is_some()))?;
-        let total = stated.tests?.saturating_sub(self.twice);
-        let (failed, errors) = (failed_of(&stated), errors_of(&stated).saturating_sub(self.repeated));
+        let total = total_of(&stated)?;
+        let (failed, errors) = (failed_of(&stated), errors_of(&stated).saturating_sub(repeated));
         let skipped = stated.skipped.or(self.outer.skipped).unwrap_or(self.counted.skipped);
         let apart = self.counted.xfailed.saturating_add(self.counted.todo);
         let skipped = skipped.saturating_sub(apart);

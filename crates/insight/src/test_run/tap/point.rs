@@ -87,11 +87,15 @@ fn split_directive(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Returns the number of tests in a plan such as `1..4` or `1..0 # SKIP no tool`.
+/// Returns the number of tests in a plan such as `1..4` or `1..0 # SKIP no tool`. A number that is too large becomes
+/// [`u64::MAX`].
 pub(super) fn plan_of(line: &str) -> Option<u64> {
     let rest = line.strip_prefix("1..")?;
-    let number = rest.split([' ', '#']).next()?;
-    number.parse().ok().filter(|number| *number < 1_000_000_000)
+    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let (number, rest) = rest.split_at_checked(digits)?;
+    let rest = rest.trim_start();
+    (!number.is_empty() && (rest.is_empty() || rest.starts_with('#')))
+        .then(|| number.parse().unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -114,6 +118,18 @@ mod tests {
             let point = TapPoint::parse(line).map(|point| (point.name(), point.outcome()));
             assert_eq!(point, expected.map(|(name, outcome)| (name.to_owned(), outcome)), "{line}");
         }
-        assert_eq!((plan_of("1..4"), plan_of("1..0 # SKIP x"), plan_of("1..x")), (Some(4), Some(0), None));
+        for (line, planned) in [
+            ("1..4", Some(4)),
+            ("1..4 ", Some(4)),
+            ("1..0 # SKIP x", Some(0)),
+            ("1..99999999999", Some(99_999_999_999)),
+            ("1..99999999999999999999999", Some(u64::MAX)),
+            ("1..x", None),
+            ("1..", None),
+            ("1..4x", None),
+            ("1..4 apples", None),
+        ] {
+            assert_eq!(plan_of(line), planned, "{line}");
+        }
     }
 }

@@ -1,49 +1,43 @@
-//! Lines that may be the start of the Test Anything Protocol.
+//! Lines that may belong to the Test Anything Protocol.
 
 use crate::bounded_lines::Line;
+use crate::test_run::tap;
 
 /// Maximum total length of the stored lines, in bytes.
-const MAX_LEN: usize = 256 * 1024;
+const MAX_LEN: usize = 4 * 1024 * 1024;
+/// Approximate memory for one stored line in addition to its text, in bytes.
+const LINE_OVERHEAD: usize = 32;
 
-/// Lines that may be the start of the Test Anything Protocol. The plan of the tests identifies the format, but may come
-/// after all tests. Without a plan, two tests with the numbers 1 and 2 identify the format.
+/// Lines that may belong to the Test Anything Protocol.
+///
+/// A program can print words such as `ok 1 - connected` without running a test. Only the version line or the plan of the
+/// tests identifies the format. The plan may come after all tests, so the lines before it are stored.
 #[derive(Debug, Default)]
 pub(super) struct UnclearLines {
     lines: Vec<(u64, String)>,
     len: usize,
+    /// True if the lines were too long to be stored.
+    is_full: bool,
 }
 
 impl UnclearLines {
-    /// Adds the line of the first test, and each line after it. Returns true for the line of the second test, which
-    /// identifies the format. This line is not added, because the parser of the format reads it.
-    pub(super) fn add(&mut self, line: Line<'_>) -> bool {
-        let is_start = is_test(line.text, "1") || line.text.starts_with("# Subtest: ");
-        if self.lines.is_empty() && !is_start {
-            return false;
+    /// Adds a line that may contain the result of a test or explain a result. Other lines are ignored.
+    pub(super) fn add(&mut self, line: Line<'_>) {
+        if self.is_full || self.lines.is_empty() && line.text.starts_with(' ') || !tap::is_result(line.text) {
+            return;
         }
-        if is_test(line.text, "2") && self.lines.iter().any(|(_, line)| is_test(line, "1")) {
-            return true;
-        }
-        self.len = self.len.saturating_add(line.text.len());
+        self.len = self.len.saturating_add(line.text.len()).saturating_add(LINE_OVERHEAD);
         if self.len > MAX_LEN {
-            *self = Self::default();
+            *self = Self { is_full: true, ..Self::default() };
         } else {
             self.lines.push((line.offset, line.text.to_owned()));
         }
-        false
     }
 
-    /// Removes and returns the lines with their offsets.
-    pub(super) fn take(&mut self) -> Vec<(u64, String)> {
-        std::mem::take(&mut self.lines)
+    /// Removes and returns the lines with their offsets. Returns `None` if the lines were too long to be stored.
+    pub(super) fn take(&mut self) -> Option<Vec<(u64, String)>> {
+        (!self.is_full).then(|| std::mem::take(&mut self.lines))
     }
-}
-
-/// Returns true for the result of the test with this number, such as `not ok 1 - name`.
-fn is_test(line: &str, number: &str) -> bool {
-    let rest = line.strip_prefix("not ok ").or_else(|| line.strip_prefix("ok "));
-    let rest = rest.and_then(|rest| rest.strip_prefix(number));
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
 }
 
 #[cfg(test)]
@@ -71,7 +65,43 @@ mod tests {
         }
         let single = run("ok 1 - a\n1..1\n").summary();
         assert_eq!((single.counts.total, single.complete), (1, true));
-        assert_eq!(run("ok 1 - a\nthat is all\n").counts(), TestCounts::ZERO);
+    }
+
+    #[test]
+    fn results_without_version_and_plan_are_no_test_run() {
+        for output in [
+            "ok 1 - a\nthat is all\n",
+            "connecting\nok 1 - connected\nok 2 - sent\nnot ok 3 - closed\ndone\n",
+            "# Subtest: a\n    ok 1 - b\n    1..1\nok 1 - a\n",
+            "ok 1 - copied\n1..3 of 9 files copied\n",
+        ] {
+            let run = run(output);
+            assert_eq!((run.counts(), run.is_recognized()), (TestCounts::ZERO, false), "{output}");
+        }
+        for output in ["TAP version 14\nok 1 - a\n", "1..2\nok 1 - a\n"] {
+            assert_eq!((run(output).counts().passed, run(output).is_complete()), (1, false), "{output}");
+        }
+    }
+
+    #[test]
+    fn plan_after_more_results_than_can_be_stored_is_an_incomplete_run() {
+        let result = format!("ok 1 - {}\n", "n".repeat(1000));
+        let summary = run(&(result.repeat(5_000) + "1..5000\n")).summary();
+        assert_eq!((summary.counts.total, summary.collected, summary.complete), (0, Some(5000), false));
+        assert!(summary.unreadable.is_some());
+    }
+
+    #[test]
+    fn huge_plan_leaves_the_run_incomplete() {
+        for (plan, collected) in [
+            ("1..99999999", Some(99_999_999)),
+            ("1..99999999999", Some(99_999_999_999)),
+            ("1..99999999999999999999", None),
+        ] {
+            let summary = run(&format!("{plan}\nok 1 - a\nnot ok 2 - b\n")).summary();
+            assert_eq!((summary.counts.total, summary.counts.failed), (2, 1), "{plan}");
+            assert_eq!((summary.collected, summary.complete), (collected, false), "{plan}");
+        }
     }
 
     #[test]
