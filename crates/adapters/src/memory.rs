@@ -115,9 +115,7 @@ impl fmt::Debug for MemoryRows {
 impl Rows for MemoryRows {
     async fn begin(&self, access: RowAccess) -> Result<Box<dyn RowTransaction>, StoreError> {
         let content = match access {
-            RowAccess::Read => {
-                ContentGuard::Read(acquired(|| Arc::clone(&self.content).try_read_owned()))
-            }
+            RowAccess::Read => ContentGuard::Read(acquired(|| Arc::clone(&self.content).try_read_owned())),
             RowAccess::Write => ContentGuard::Write(self.locked()),
         };
         Ok(Box::new(MemoryTransaction { content, now: self.clock.now(), changes: Arc::clone(&self.changes) }))

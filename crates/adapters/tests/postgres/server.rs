@@ -204,8 +204,7 @@ fn command(programs: &Path, directory: &Path) -> Command {
 fn started(mut command: Command, directory: &Path) -> Child {
     let log = directory.join("log");
     let _ = std::fs::remove_file(directory.join(SOCKET));
-    let process =
-        command.current_dir("/").stdout(Stdio::null()).stderr(File::create(&log).unwrap()).spawn();
+    let process = command.current_dir("/").stdout(Stdio::null()).stderr(File::create(&log).unwrap()).spawn();
     let mut process = process.unwrap_or_else(|error| absent(&error.to_string()));
     let begun = Instant::now();
     while !is_ready(directory) {
