@@ -241,28 +241,29 @@ const UNTIL_UNUSED: &str = "lock=$1 directory=$2; shift 2; \"$@\" & exec 9>>\"$l
 /// Returns the directory of a server that all tests share, also those of other test programs. It starts with the first
 /// test, and stops after the last one.
 fn shared_server() -> &'static Path {
-    static SERVER: OnceLock<(PathBuf, File)> = OnceLock::new();
-    let (directory, _) = SERVER.get_or_init(|| {
+    static SERVER: OnceLock<(PathBuf, File, Option<Child>)> = OnceLock::new();
+    let (directory, ..) = SERVER.get_or_init(|| {
         let programs = programs();
         let directory = permanent_path(&programs, "server");
         let lock_path = permanent_path(&programs, "server-lock");
         let lock = File::options().create(true).append(true).open(&lock_path).unwrap();
+        let mut process = None;
         loop {
             flock(&lock, FlockOperation::LockShared).unwrap();
             if is_ready(&directory) {
-                return (directory, lock);
+                return (directory, lock, process);
             }
             // Locks again from the start, because the server may stop between the two locks.
             flock(&lock, FlockOperation::LockExclusive).unwrap();
             if !is_ready(&directory) {
-                start_shared(&programs, &directory, &lock_path);
+                process = Some(start_shared(&programs, &directory, &lock_path));
             }
         }
     });
     directory
 }
 
-fn start_shared(programs: &Path, directory: &Path, lock: &Path) {
+fn start_shared(programs: &Path, directory: &Path, lock: &Path) -> Child {
     let _ = std::fs::remove_dir_all(directory);
     std::fs::create_dir(directory).unwrap();
     fill(programs, directory);
@@ -272,7 +273,7 @@ fn start_shared(programs: &Path, directory: &Path, lock: &Path) {
     let mut watched = Command::new("setsid");
     watched.args(["sh", "-c", UNTIL_UNUSED, "sh"]).args([lock, directory]);
     watched.arg(server.get_program()).args(server.get_args()).stdin(Stdio::null());
-    started(watched, directory);
+    started(watched, directory)
 }
 
 /// Returns the options of an empty store in a new schema of the shared server.
