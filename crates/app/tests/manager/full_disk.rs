@@ -81,6 +81,7 @@ message=$(head -c 500 /dev/zero | tr '\0' m)
 set +e
 timeout -k 1 60 "$L" run -q --id-file id --report junit:rd.xml -- \
   sh -c 'cp fails.xml rd.xml; head -c 8000000 /dev/zero; exit 1' > /dev/null; echo "run $?"
+for _ in $(seq 300); do "$L" inspect @last | grep -q '"tests": null' || break; sleep 0.1; done
 "$L" inspect @last; echo "inspect $?"
 find "$LONGHAUL_STATE_DIR" \( -name '*tests.jsonl' -o -name '*.part' \) -size +1 -printf 'left %f %s\n'
 "$L" run -- true; echo "next $?"
