@@ -2,7 +2,7 @@
 //! call of a kind kills its process, fails, or writes only half of its data. This is repeated for every n until a run
 //! makes fewer than n such calls. After each run, a manager without faults reports the results.
 //!
-//! By default, every 32nd call is tried (`LONGHAUL_CALLS_STRIDE`), starting at the first (`LONGHAUL_CALLS_FIRST`),
+//! By default, every 48th call is tried (`LONGHAUL_CALLS_STRIDE`), starting at the first (`LONGHAUL_CALLS_FIRST`),
 //! without a time limit (`LONGHAUL_CALLS_SECONDS`). `LONGHAUL_CALLS_ONLY=sqlite-Sync-kill` selects the cases whose name
 //! contains that text.
 
@@ -18,7 +18,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Step from one tried call to the next. Trying every call would take too long.
-const STRIDE: usize = 32;
+const STRIDE: usize = 48;
 /// Default time limit. It is so long that no run reaches it.
 const NO_LIMIT: Duration = Duration::from_secs(24 * 3600);
 

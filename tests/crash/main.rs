@@ -1,7 +1,7 @@
 //! Sweep of crash points. The real manager and real shims run processes of every kind. At each crash point, one of
 //! these programs is killed, fails, panics or waits. After each run, a manager without faults reports the results.
 //!
-//! The sweep runs kills first, then all other faults, each in random order, for `LONGHAUL_CRASH_SECONDS` (default: 60;
+//! The sweep runs kills first, then all other faults, each in random order, for `LONGHAUL_CRASH_SECONDS` (default: 40;
 //! `all` runs all cases). `LONGHAUL_CRASH_ONLY=sqlite.commit` selects the cases whose rule contains that text.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed step fails the test")]
@@ -25,7 +25,7 @@ use std::collections::{BTreeSet, hash_map::RandomState};
 use std::hash::BuildHasher;
 use std::time::{Duration, Instant};
 
-const SECONDS: u64 = 60;
+const SECONDS: u64 = 40;
 /// Default time limit. It is so long that no run reaches it.
 const NO_LIMIT: Duration = Duration::from_secs(24 * 3600);
 

@@ -141,7 +141,7 @@ impl StoreTransaction<'_> {
     ) -> Result<bool, StoreError> {
         let row = self.row(&key.id).await?.ok_or(StoreError::Missing { id: key.id })?;
         self.check_author(&row.stored, &Writer::Owner(by.clone())).await?;
-        let counts = self.terms.is_some() && row.stored.process.attempt == key.attempt;
+        let counts = self.settings.terms.is_some() && row.stored.process.attempt == key.attempt;
         if counts {
             self.set_value(values::tail_key(&key.id), Some(values::encode_tail(key.attempt, tail)));
         }

@@ -33,7 +33,7 @@ impl LeaseTerms {
 
 impl StoreTransaction<'_> {
     fn presence(&self, node: &NodeRow) -> Presence {
-        let Some(terms) = self.terms else {
+        let Some(terms) = self.settings.terms else {
             return if node.left { Presence::Left } else { Presence::Present { until: None } };
         };
         match terms.presence(node) {
@@ -50,7 +50,7 @@ impl StoreTransaction<'_> {
     /// Rejects a lease that is expired or is not the newest lease of its node.
     pub(crate) async fn check_living(&mut self, lease: &Lease) -> Result<NodeRow, StoreError> {
         let node = self.check(lease).await?;
-        if self.terms.is_some() && node.until <= self.now && !node.left {
+        if self.settings.terms.is_some() && node.until <= self.now && !node.left {
             return Err(StoreError::fenced(lease));
         }
         Ok(node)
@@ -62,7 +62,7 @@ impl StoreTransaction<'_> {
         let Some(node) = self.node(&me.id).await?.filter(|node| !node.forgotten) else { return Ok(()) };
         let Some(home) = me.other_home(node.facts.home.as_ref()) else { return Ok(()) };
         let home = Box::new(home.clone());
-        let free_in = match (self.presence(&node), self.terms) {
+        let free_in = match (self.presence(&node), self.settings.terms) {
             (Presence::Present { until: Some(until) }, Some(terms)) => {
                 let heard = terms.lease.saturating_sub(until.since(self.now));
                 let node = me.id.clone();
@@ -92,7 +92,7 @@ impl StoreTransaction<'_> {
     /// Records a heartbeat of a node.
     pub(crate) async fn record_heartbeat(&mut self, by: &Lease) -> Result<(), StoreError> {
         let node = self.check(by).await?;
-        if self.terms.is_none() {
+        if self.settings.terms.is_none() {
             return Ok(());
         }
         self.restart_leases_after_silence().await?;
@@ -102,7 +102,7 @@ impl StoreTransaction<'_> {
     }
 
     fn extend(&mut self, mut node: NodeRow) {
-        if let Some(terms) = self.terms {
+        if let Some(terms) = self.settings.terms {
             node.until = node.until.max(self.now.plus(terms.lease));
             self.counters.last_heartbeat = Some(self.now.0);
         }
@@ -111,7 +111,9 @@ impl StoreTransaction<'_> {
 
     /// Restarts every lease if no node has sent a heartbeat for a long time, because the store was then unreachable.
     async fn restart_leases_after_silence(&mut self) -> Result<(), StoreError> {
-        let (Some(terms), Some(last)) = (self.terms, self.counters.last_heartbeat) else { return Ok(()) };
+        let (Some(terms), Some(last)) = (self.settings.terms, self.counters.last_heartbeat) else {
+            return Ok(());
+        };
         if self.now.since(Timestamp(last)) <= terms.lease {
             return Ok(());
         }
@@ -125,7 +127,7 @@ impl StoreTransaction<'_> {
 
     /// Ends the ownership of every node whose lease and grace period have expired.
     pub(crate) async fn take_from_lost(&mut self) -> Result<(), StoreError> {
-        if self.terms.is_none() {
+        if self.settings.terms.is_none() {
             return Ok(());
         }
         self.restart_leases_after_silence().await?;

@@ -103,7 +103,7 @@ impl StoreTransaction<'_> {
     async fn delete(&mut self, row: &ProcessRow) -> Result<(), StoreError> {
         let (process, id) = (&row.stored.process, row.stored.process.id);
         self.put(Some(row), None).await?;
-        if self.terms.is_some() {
+        if self.settings.terms.is_some() {
             self.set_value(values::tail_key(&id), None);
         }
         if let Some(key) = index::launch_key(process)

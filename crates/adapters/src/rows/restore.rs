@@ -111,7 +111,8 @@ impl StoreTransaction<'_> {
         };
         // The node that runs the process may still register again and report the process.
         let is_orphan = kept.owner.is_some() && owner.is_none();
-        let grace = self.terms.map(|terms| terms.lease.saturating_add(terms.grace)).unwrap_or_default();
+        let grace =
+            self.settings.terms.map(|terms| terms.lease.saturating_add(terms.grace)).unwrap_or_default();
         let row = ProcessRow {
             last_action: kept.pending_actions.iter().map(|(no, _)| *no).fold(last_action, ActionSeq::max),
             stored: StoredProcess { revision: at, seq, owner: owner.clone(), ..kept.clone() },

@@ -28,10 +28,25 @@ const IMPORT_BATCH: usize = 1_000;
 #[derive(Debug)]
 pub struct StoreOn<R> {
     rows: Arc<R>,
-    terms: Option<LeaseTerms>,
+    settings: StoreSettings,
     /// For each node, its lease and the updates that it has received.
     received: Arc<Mutex<BTreeMap<NodeId, (Lease, UpdateCounts)>>>,
     decoded: Arc<DecodedValues>,
+}
+
+/// Settings of a [`StoreOn`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StoreSettings {
+    /// Durations of leases. Without them, a lease never expires.
+    pub(crate) terms: Option<LeaseTerms>,
+    /// Maximum number of events in the event log.
+    pub(crate) kept_events: u64,
+}
+
+impl Default for StoreSettings {
+    fn default() -> Self {
+        Self { terms: None, kept_events: 100_000 }
+    }
 }
 
 /// Durations of the leases in a shared store.
@@ -47,7 +62,7 @@ impl<R> Clone for StoreOn<R> {
     fn clone(&self) -> Self {
         Self {
             rows: Arc::clone(&self.rows),
-            terms: self.terms,
+            settings: self.settings,
             received: Arc::clone(&self.received),
             decoded: Arc::clone(&self.decoded),
         }
@@ -58,13 +73,25 @@ impl<R: Rows> StoreOn<R> {
     /// Creates a store whose leases never expire.
     #[must_use]
     pub fn on(rows: R) -> Self {
-        Self { rows: Arc::new(rows), terms: None, received: Arc::default(), decoded: Arc::default() }
+        Self {
+            rows: Arc::new(rows),
+            settings: StoreSettings::default(),
+            received: Arc::default(),
+            decoded: Arc::default(),
+        }
     }
 
     /// Makes leases expire.
     #[must_use]
     pub fn with_lease_terms(mut self, terms: LeaseTerms) -> Self {
-        self.terms = Some(terms);
+        self.settings.terms = Some(terms);
+        self
+    }
+
+    /// Sets the maximum number of events in the event log. The oldest events are deleted. The default is 100,000.
+    #[must_use]
+    pub const fn with_kept_events(mut self, events: u64) -> Self {
+        self.settings.kept_events = events;
         self
     }
 
@@ -75,20 +102,20 @@ impl<R: Rows> StoreOn<R> {
     }
 
     /// Begins a transaction that may write.
-    async fn writing(&self) -> Result<StoreTransaction<'_>, StoreError> {
-        StoreTransaction::begin(self.rows.begin(RowAccess::Write).await?, self.terms, &self.decoded).await
+    pub(super) async fn writing(&self) -> Result<StoreTransaction<'_>, StoreError> {
+        StoreTransaction::begin(self.rows.begin(RowAccess::Write).await?, self.settings, &self.decoded).await
     }
 
     /// Begins a transaction that reads, among other things, counters or the policy.
     async fn reading(&self) -> Result<StoreTransaction<'_>, StoreError> {
-        StoreTransaction::begin(self.rows.begin(RowAccess::Read).await?, self.terms, &self.decoded).await
+        StoreTransaction::begin(self.rows.begin(RowAccess::Read).await?, self.settings, &self.decoded).await
     }
 
     /// Begins a transaction that reads only rows, index entries, values and events.
-    async fn looking(&self) -> Result<StoreTransaction<'_>, StoreError> {
+    pub(super) async fn looking(&self) -> Result<StoreTransaction<'_>, StoreError> {
         Ok(StoreTransaction::without_counters(
             self.rows.begin(RowAccess::Read).await?,
-            self.terms,
+            self.settings,
             &self.decoded,
         ))
     }
@@ -109,7 +136,7 @@ impl<R: Rows> StoreOn<R> {
         by: &Lease,
     ) -> Result<NodeUpdates, StoreError> {
         let updates = step.pending_work(by).await?;
-        let history = self.terms.is_some().then(|| step.history(self.rows.server()));
+        let history = self.settings.terms.is_some().then(|| step.history(self.rows.server()));
         Ok(NodeUpdates { history, ..updates })
     }
 }
@@ -252,7 +279,7 @@ impl<R: Rows> OutputTails for StoreOn<R> {
 #[async_trait]
 impl<R: Rows> Membership for StoreOn<R> {
     fn leases_expire(&self) -> bool {
-        self.terms.is_some()
+        self.settings.terms.is_some()
     }
 
     async fn register(&self, me: &NodeDescriptor) -> Result<Lease, StoreError> {

@@ -5,7 +5,7 @@ use super::decoded_values::DecodedValues;
 use super::index;
 use super::key::{KeyRange, RowKey};
 use super::process_row::ProcessRow;
-use super::store_on::LeaseTerms;
+use super::store_on::StoreSettings;
 use super::values::{self, NodeRow, OpReply, StoreCounters};
 use super::write_set::{RowWrite, WriteSet};
 use super::{FoundRow, RowTransaction};
@@ -16,8 +16,6 @@ use longhaul_ports::{
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Maximum number of events in the event log.
-const MAX_EVENTS: u64 = 100_000;
 /// Maximum number of operations whose replies are stored.
 const MAX_OPS: u64 = 100_000;
 /// Maximum number of tombstones to keep. A tombstone prevents a repeated launch from starting a pruned process again.
@@ -30,7 +28,7 @@ pub(crate) struct StoreTransaction<'a> {
     base: Box<dyn RowTransaction + 'a>,
     writes: WriteSet,
     pub(crate) now: Timestamp,
-    pub(crate) terms: Option<LeaseTerms>,
+    pub(crate) settings: StoreSettings,
     pub(crate) counters: StoreCounters,
     stored_counters: StoreCounters,
     pub(crate) policy: Arc<(PolicyVersion, Policy)>,
@@ -41,7 +39,7 @@ impl<'a> StoreTransaction<'a> {
     /// Reads the counters and the policy, which most rules need.
     pub(crate) async fn begin(
         mut base: Box<dyn RowTransaction + 'a>,
-        terms: Option<LeaseTerms>,
+        settings: StoreSettings,
         decoded: &'a DecodedValues,
     ) -> Result<Self, StoreError> {
         let mut found = base.values(&[StoreCounters::key(), values::policy_key()]).await?.into_iter();
@@ -49,19 +47,28 @@ impl<'a> StoreTransaction<'a> {
         let policy = decoded.policy(found.next().flatten().as_deref())?;
         let now = base.now();
         let stored_counters = counters.clone();
-        Ok(Self { base, writes: WriteSet::default(), now, terms, counters, stored_counters, policy, decoded })
+        Ok(Self {
+            base,
+            writes: WriteSet::default(),
+            now,
+            settings,
+            counters,
+            stored_counters,
+            policy,
+            decoded,
+        })
     }
 
     /// Begins a transaction whose rules need neither the counters nor the policy.
     pub(crate) fn without_counters(
         base: Box<dyn RowTransaction + 'a>,
-        terms: Option<LeaseTerms>,
+        settings: StoreSettings,
         decoded: &'a DecodedValues,
     ) -> Self {
         let now = base.now();
         let (counters, stored_counters) = (StoreCounters::default(), StoreCounters::default());
         let policy = Arc::default();
-        Self { base, writes: WriteSet::default(), now, terms, counters, stored_counters, policy, decoded }
+        Self { base, writes: WriteSet::default(), now, settings, counters, stored_counters, policy, decoded }
     }
 
     /// Completes the write set, commits it and returns the answer. A write set without changes needs no commit.
@@ -99,8 +106,8 @@ impl<'a> StoreTransaction<'a> {
     }
 
     async fn trim(&mut self) -> Result<(), StoreError> {
-        if self.counters.cursor.saturating_sub(self.counters.trimmed) > MAX_EVENTS {
-            self.counters.trimmed = self.counters.cursor.saturating_sub(MAX_EVENTS);
+        if self.counters.cursor.saturating_sub(self.counters.trimmed) > self.settings.kept_events {
+            self.counters.trimmed = self.counters.cursor.saturating_sub(self.settings.kept_events);
             self.writes.trim = Some(EventCursor(self.counters.trimmed));
         }
         if self.counters.ops.saturating_sub(self.counters.old_ops) >= MAX_OPS + TRIM_BATCH {

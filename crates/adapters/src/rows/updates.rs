@@ -85,7 +85,7 @@ impl StoreTransaction<'_> {
         let due = self.first_due().await?.into_iter().chain(self.next_loss().await?).min();
         Ok(NodeUpdates {
             now: self.now,
-            lease_until: node.filter(|_| self.terms.is_some()).map(|node| node.until),
+            lease_until: node.filter(|_| self.settings.terms.is_some()).map(|node| node.until),
             pending_actions: self.ids(index::acting_for(&by.node), u32::MAX).await?,
             due,
             policy: self.policy.0,
@@ -95,7 +95,7 @@ impl StoreTransaction<'_> {
 
     /// Returns the earliest time at which a node loses its processes, unless its lease is renewed before that time.
     async fn next_loss(&mut self) -> Result<Option<Timestamp>, StoreError> {
-        let Some(terms) = self.terms else { return Ok(None) };
+        let Some(terms) = self.settings.terms else { return Ok(None) };
         let nodes = self.nodes().await?.into_iter();
         let (ranges, losses): (Vec<KeyRange>, Vec<Timestamp>) =
             nodes.filter_map(|node| Some((index::owned_by(&node.facts.id), terms.lost_at(&node)?))).unzip();

@@ -1,4 +1,4 @@
-use crate::world::{World, command, envelopes, next_of, of_session, with, words};
+use crate::world::{KEPT_EVENTS, World, command, envelopes, next_of, of_session, with, words};
 use longhaul_api::EventItem;
 use longhaul_domain::Status;
 use longhaul_engine::Shutdown;
@@ -190,7 +190,7 @@ async fn deleted_events_are_a_gap_and_all_later_events_arrive() {
     let mut events = world.api.events(&following(Some("start"))).await.unwrap();
     assert!(matches!(next_of(&world, &mut events).await, EventItem::Event(_)));
     assert!(matches!(next_of(&world, &mut events).await, EventItem::CaughtUp { .. }));
-    for n in 0..100_002 {
+    for n in 0..KEPT_EVENTS + 2 {
         let update = serde_json::from_value(json!({ "stage": format!("step {n}") })).unwrap();
         world.api.update(&id, update, None).await.unwrap();
     }

@@ -15,6 +15,9 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Maximum number of events in the event log of a world.
+pub(crate) const KEPT_EVENTS: u64 = 10_000;
+
 /// The use cases of the API, and the fakes that survive a crash of the engine.
 pub(crate) struct World {
     pub(crate) clock: VirtualClock,
@@ -29,7 +32,7 @@ impl World {
     pub(crate) async fn new() -> Self {
         let clock = VirtualClock::default();
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
-        let memory: Arc<dyn Store> = Arc::new(MemoryStore::new(shared.clone()));
+        let memory: Arc<dyn Store> = Arc::new(MemoryStore::new(shared.clone()).with_kept_events(KEPT_EVENTS));
         let store = Arc::new(FaultyStore::new(memory, shared));
         let spawner = Arc::new(ScriptedSpawner::casting(clock.clone(), |order| {
             let command = &order.command;

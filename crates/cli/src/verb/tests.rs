@@ -54,7 +54,7 @@ impl Came {
 
 /// Runs a command line with a simulated manager that creates its responses with `answer`.
 fn said(line: &str, terminal: bool, answer: impl Fn(&FakeRequest) -> FakeResponse + 'static) -> Came {
-    said_from(surroundings(), line, terminal, None, answer)
+    said_from(surroundings(), line, terminal, None, Box::new(answer))
 }
 
 /// Runs a command line. If `unwritable` is set, every write to standard output fails with this error.
@@ -64,12 +64,12 @@ fn said_to(
     unwritable: Option<std::io::ErrorKind>,
     answer: impl Fn(&FakeRequest) -> FakeResponse + 'static,
 ) -> Came {
-    said_from(surroundings(), line, terminal, unwritable, answer)
+    said_from(surroundings(), line, terminal, unwritable, Box::new(answer))
 }
 
 /// Runs a command line in an environment whose variable `ODD` is not UTF-8.
 fn said_lost(line: &str, answer: impl Fn(&FakeRequest) -> FakeResponse + 'static) -> Came {
-    said_from(surroundings().with_lost("ODD"), line, false, None, answer)
+    said_from(surroundings().with_lost("ODD"), line, false, None, Box::new(answer))
 }
 
 fn surroundings() -> CallerContext {
@@ -81,7 +81,7 @@ fn said_from(
     line: &str,
     terminal: bool,
     unwritable: Option<std::io::ErrorKind>,
-    answer: impl Fn(&FakeRequest) -> FakeResponse + 'static,
+    answer: Box<dyn Fn(&FakeRequest) -> FakeResponse>,
 ) -> Came {
     let words = ["longhaul"].into_iter().chain(line.split(' ')).map(Into::into);
     let Cli { global, command } = read(words).unwrap();

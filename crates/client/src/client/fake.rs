@@ -6,6 +6,7 @@ use crate::manager_locator::ManagerLocator;
 use longhaul_wire::api::{PROTOCOL_HEADER, ProcessView};
 use longhaul_wire::output::{FrameKind, OutputFrame};
 use std::cell::{Cell, RefCell};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -51,6 +52,10 @@ pub enum FakeResponse {
     Silence,
 }
 
+/// Creates the responses of the simulated manager. It is a trait object, because the compiler would make a copy of the
+/// server for each type, which takes a minute.
+type Answer = Rc<dyn Fn(&FakeRequest) -> FakeResponse>;
+
 /// Simulated manager for tests.
 pub struct FakeManager {
     top: TempDir,
@@ -59,21 +64,21 @@ pub struct FakeManager {
 
 impl FakeManager {
     /// Runs a test against a simulated manager that creates its responses with `answer`.
-    pub fn run<T, F, A>(answer: A, test: impl FnOnce(Rc<Self>) -> F) -> T
-    where
-        F: Future<Output = T>,
-        A: Fn(&FakeRequest) -> FakeResponse + 'static,
-    {
+    pub fn run<T, F: Future<Output = T>>(
+        answer: impl Fn(&FakeRequest) -> FakeResponse + 'static,
+        test: impl FnOnce(Rc<Self>) -> F,
+    ) -> T {
+        let answer: Answer = Rc::new(answer);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        LocalSet::new().block_on(&runtime, async {
+        let body: Pin<Box<dyn Future<Output = T> + '_>> = Box::pin(async {
             let top = tempfile::tempdir().unwrap();
             let listener = UnixListener::bind(top.path().join("longhaul.sock")).unwrap();
             let fake = Rc::new(Self { top, asked: Rc::default() });
-            let asked = Rc::clone(&fake.asked);
-            tokio::task::spawn_local(serve(listener, Rc::new(answer), asked));
+            tokio::task::spawn_local(serve(listener, answer, Rc::clone(&fake.asked)));
             let limit = tokio::time::timeout(Duration::from_secs(30), test(fake));
             limit.await.expect("the test ends in time")
-        })
+        });
+        LocalSet::new().block_on(&runtime, body)
     }
 
     /// Creates a client of this manager, with a time limit of 10 s for each request.
@@ -134,21 +139,13 @@ pub async fn until(holds: impl Fn() -> bool) {
     }
 }
 
-async fn serve<A: Fn(&FakeRequest) -> FakeResponse + 'static>(
-    listener: UnixListener,
-    answer: Rc<A>,
-    asked: Rc<RefCell<Vec<FakeRequest>>>,
-) {
+async fn serve(listener: UnixListener, answer: Answer, asked: Rc<RefCell<Vec<FakeRequest>>>) {
     while let Ok((stream, _)) = listener.accept().await {
         tokio::task::spawn_local(converse(stream, Rc::clone(&answer), Rc::clone(&asked)));
     }
 }
 
-async fn converse<A: Fn(&FakeRequest) -> FakeResponse>(
-    mut stream: UnixStream,
-    answer: Rc<A>,
-    asked: Rc<RefCell<Vec<FakeRequest>>>,
-) {
+async fn converse(mut stream: UnixStream, answer: Answer, asked: Rc<RefCell<Vec<FakeRequest>>>) {
     let Some(request) = read(&mut stream).await else {
         return;
     };

@@ -1,4 +1,4 @@
-use crate::world::{World, command, reported, retrying, seconds};
+use crate::world::{KEPT_EVENTS, World, command, reported, retrying, seconds};
 use longhaul_domain::{Action, Fact, ProcessId, ProgressReport, Stage, Status};
 use longhaul_engine::ports::{EventCursor, EventLog, LoggedEvent};
 use longhaul_engine::{Shutdown, Subscription, SubscriptionItem};
@@ -167,7 +167,7 @@ async fn events_that_are_no_longer_kept_are_a_resync() {
     let world = World::new().await;
     let id = world.launch_spec(reported(|_| {})).await;
     let first = world.store.read(None, 1, false).await.unwrap().events[0].cursor;
-    for n in 0..100_010 {
+    for n in 0..KEPT_EVENTS + 10 {
         let stage = Some(Stage::new(&format!("stage {n}")).unwrap());
         world.ask(id, Action::Progress(ProgressReport { stage, ..ProgressReport::default() })).await.unwrap();
     }

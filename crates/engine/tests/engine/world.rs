@@ -18,6 +18,9 @@ use longhaul_testkit::fakes::{
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+/// Maximum number of events in the event log of a world.
+pub(crate) const KEPT_EVENTS: u64 = 10_000;
+
 /// The fakes that an engine uses. They survive crashes of the engine.
 pub(crate) struct World {
     pub(crate) clock: VirtualClock,
@@ -58,7 +61,8 @@ impl World {
     ) -> Self {
         let clock = VirtualClock::default();
         let reference: Arc<dyn Clock> = Arc::new(clock.clone());
-        let memory: Arc<dyn Store> = Arc::new(MemoryStore::new(reference.clone()));
+        let memory: Arc<dyn Store> =
+            Arc::new(MemoryStore::new(reference.clone()).with_kept_events(KEPT_EVENTS));
         let store = Arc::new(FaultyStore::new(memory, reference));
         let descriptor =
             NodeDescriptor { id: node(), home: None, boot: "boot-1".to_owned(), version: "0".to_owned() };

@@ -287,7 +287,7 @@ fn only_one_process_is_restarted_in_the_foreground() {
 /// Runs a command line as if it were executed inside a process of the simulated manager.
 fn inside(line: &str, terminal: bool, answer: impl Fn(&FakeRequest) -> FakeResponse + 'static) -> Came {
     let around = CallerContext::of(Path::new("/"), &[("LONGHAUL_ID", "p1"), ("USER", "ada")]);
-    said_from(around, line, terminal, None, answer)
+    said_from(around, line, terminal, None, Box::new(answer))
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn limits_and_holds_are_set_for_a_key_or_a_pattern() {
         ),
     ] {
         let around = CallerContext::of(Path::new("/"), &[("USER", "ada")]);
-        let came = said_from(around, line, false, None, |_| answered(&samples::listing()));
+        let came = said_from(around, line, false, None, Box::new(|_| answered(&samples::listing())));
         assert_eq!((came.code(), came.out.as_str()), (0, ""), "{line}");
         assert_eq!(came.asked, [format!("PATCH /v1/queues/{path}")], "{line}");
         assert_eq!((came.body(0), came.err.as_str()), (body, reported), "{line}");
