@@ -1,7 +1,8 @@
 //! A reader that follows the event log while nodes write it.
 
+use longhaul_adapters::postgres::{PostgresOptions, PostgresStore};
 use longhaul_adapters::redis::{RedisOptions, RedisStore};
-use longhaul_ports::{EventCursor, EventLog, LoggedEvent, StoreError};
+use longhaul_ports::{EventCursor, LoggedEvent, Store, StoreError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -49,12 +50,20 @@ impl Follower {
 }
 
 /// Opens the store for the reader. The managers have connections of their own.
-pub(crate) async fn open(url: &str) -> RedisStore {
+pub(crate) async fn open(url: &str) -> Arc<dyn Store> {
     loop {
-        if let Ok(store) = RedisStore::open(RedisOptions::of_url(url).unwrap()).await {
+        if let Ok(store) = try_open(url).await {
             return store;
         }
         sleep(PAUSE).await;
+    }
+}
+
+async fn try_open(url: &str) -> Result<Arc<dyn Store>, StoreError> {
+    if url.starts_with("postgres:") {
+        Ok(Arc::new(PostgresStore::open(PostgresOptions::of_url(url).unwrap()).await?))
+    } else {
+        Ok(Arc::new(RedisStore::open(RedisOptions::of_url(url).unwrap()).await?))
     }
 }
 
@@ -64,7 +73,7 @@ async fn follow(url: &str, over: &AtomicBool) -> Log {
     let mut after = None;
     loop {
         let last = over.load(Ordering::Relaxed);
-        if let Ok(gap) = read(&store, &mut after, &mut log.followed).await {
+        if let Ok(gap) = read(&*store, &mut after, &mut log.followed).await {
             log.gap |= gap;
             if last {
                 break;
@@ -73,7 +82,7 @@ async fn follow(url: &str, over: &AtomicBool) -> Log {
         sleep(PAUSE).await;
     }
     let mut after = None;
-    while read(&store, &mut after, &mut log.kept).await.is_err() {
+    while read(&*store, &mut after, &mut log.kept).await.is_err() {
         sleep(PAUSE).await;
     }
     log
@@ -81,7 +90,7 @@ async fn follow(url: &str, over: &AtomicBool) -> Log {
 
 /// Reads all events after a cursor. Returns true if the store no longer has some of these events.
 async fn read(
-    store: &RedisStore,
+    store: &dyn Store,
     after: &mut Option<EventCursor>,
     into: &mut Vec<LoggedEvent>,
 ) -> Result<bool, StoreError> {

@@ -1,4 +1,4 @@
-//! Five managers on one Redis, while every program is killed at random.
+//! Five managers on one server of Redis or PostgreSQL, while every program is killed at random.
 //!
 //! Managers are killed and stopped, briefly or for longer than their lease and its grace. Shims, commands and the
 //! server, which syncs each write, are killed too. Meanwhile clients launch, cancel, pause and move processes on all
@@ -22,6 +22,8 @@ mod limits;
 mod member;
 mod order;
 mod outage;
+#[path = "../../crates/adapters/tests/postgres/process.rs"]
+mod postgres;
 mod process;
 mod replay;
 mod run_directory;
@@ -47,12 +49,23 @@ const LONG_ENOUGH: u64 = 60;
 
 #[test]
 fn five_nodes_break_no_promise_while_all_programs_are_killed() {
+    run(|run_directory| Server::redis(run_directory.path()));
+}
+
+#[test]
+#[cfg_attr(not(postgres), ignore = "PostgreSQL is missing (Debian: apt-get install postgresql)")]
+fn five_nodes_on_postgresql_break_no_promise_while_all_programs_are_killed() {
+    run(|_| Some(Server::postgres()));
+}
+
+/// Runs the test on the server that the function starts. Without a server, the test is ignored.
+fn run(start: impl FnOnce(&RunDirectory) -> Option<Server>) {
     let seconds = wanted("LONGHAUL_CHAOS_SECONDS").unwrap_or(SECONDS);
     let seed = wanted("LONGHAUL_CHAOS_SEED").unwrap_or_else(fresh_seed);
     println!("chaos: seed {seed}, {seconds} s");
     let mut chance = Chance::seeded(seed);
     let mut run_directory = RunDirectory::new(Owner::of_run(seed));
-    let Some(server) = Server::start(run_directory.path()) else { return };
+    let Some(server) = start(&run_directory) else { return };
     let members = run_directory.members(&server.url());
     let mut injector = FaultInjector::new(server, members, chance.fork(), run_directory.journal());
     injector.until_all_are_here();

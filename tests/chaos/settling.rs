@@ -5,7 +5,7 @@ use crate::follower;
 use crate::ledger::Ledger;
 use crate::process::{naming, signal, variable};
 use crate::run_directory::RunDirectory;
-use longhaul_ports::{ProcessStore, StoredProcess};
+use longhaul_ports::StoredProcess;
 use longhaul_tests::Findings;
 use longhaul_tests::ask::{Answer, ask, lines, list};
 use longhaul_wire::api::ProcessView;

@@ -12,6 +12,8 @@ mod moves;
 mod moving;
 #[path = "postgres/opening.rs"]
 mod opening;
+#[path = "postgres/process.rs"]
+mod process;
 #[path = "postgres/proxy.rs"]
 mod proxy;
 #[path = "postgres/server.rs"]

@@ -1,7 +1,7 @@
 //! Tests that a store behaves like the original after it was copied to or from a PostgreSQL database.
 
 use crate::moving::{assert_same, copy};
-use crate::server::Server;
+use crate::process::Server;
 use longhaul_adapters::postgres::{PostgresOptions, PostgresStore};
 use longhaul_adapters::sqlite::{SqliteOptions, SqliteStore};
 use longhaul_ports::*;

@@ -1,6 +1,6 @@
 //! Tests of opening a store, and of servers that stop or lack something.
 
-use crate::server::Server;
+use crate::process::Server;
 use longhaul_adapters::postgres::{PostgresOptions, PostgresStore};
 use longhaul_ports::*;
 use longhaul_testkit::fakes::VirtualClock;
