@@ -11,12 +11,13 @@
 //!   [`fixed_text`](ProcessRow::fixed_text) and [`changing_text`](ProcessRow::changing_text).
 //! - **Index entries**: ordered [keys](RowKey), each of which leads to a process. [`StoreOn`] decides which entries a
 //!   row has; a database only keeps them in order.
-//! - **Values**: ordered keys, each with a short text: counters, nodes, the queue policy, launch keys, answers to
-//!   earlier writes.
+//! - **Values**: ordered keys, each with a short text: counters, nodes, the queue policy, the id of the cluster key,
+//!   launch keys, answers to earlier writes.
 //! - **Events**: the event log, in the order of the cursors. [`StoreOn`] assigns the cursors.
 
 mod change_counter;
 mod claim;
+mod cluster_key;
 mod codec;
 mod commit;
 mod decoded_values;

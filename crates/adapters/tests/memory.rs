@@ -55,3 +55,15 @@ async fn a_claim_from_a_long_queue_is_fast() {
     eprintln!("100,000 waiting: claim {claim:?}, submission {submission:?}");
     assert!(claim < Duration::from_millis(20), "{claim:?}");
 }
+
+#[tokio::test]
+async fn the_stored_key_is_replaced_only_by_a_node_that_trusts_it() {
+    let store = MemoryStore::new(Arc::new(VirtualClock::default()));
+    assert_eq!(store.cluster_key().await.unwrap(), None);
+    for (signing, trusted, agreed) in
+        [("a", None, "a"), ("b", None, "a"), ("c", Some("b"), "a"), ("b", Some("a"), "b"), ("a", None, "b")]
+    {
+        assert_eq!(store.agree_on_key(signing, trusted).await.unwrap(), agreed, "{signing} {trusted:?}");
+        assert_eq!(store.cluster_key().await.unwrap().as_deref(), Some(agreed));
+    }
+}

@@ -1,7 +1,9 @@
 //! Composition of an engine: selects and opens the adapter for each port.
 
+pub(crate) mod cluster_key;
 mod error;
 pub(crate) mod host_check;
+pub(crate) mod key_check;
 mod notifications;
 mod peer_transport;
 pub(crate) mod postgres;

@@ -1,7 +1,7 @@
 //! The command `longhaul store key`.
 
 use crate::compose::trust::{KeyFileError, KeyId, key_file};
-use crate::compose::{ComposeError, shared};
+use crate::compose::{ComposeError, cluster_key};
 use crate::config::{ManagerConfig, StoreChoice};
 use crate::failure::ProgramError;
 use crate::store_adopt::ConsentMode;
@@ -80,7 +80,7 @@ pub(crate) fn key_verb(
 /// were signed.
 fn check_needless(settings: &ManagerConfig, old: &KeyId, consent: ConsentMode) -> Result<(), ProgramError> {
     let StoreChoice::Other(url) = &settings.store else { return Ok(()) };
-    if !shared::knows(url) {
+    if !cluster_key::is_recorded_by(url) {
         return Ok(());
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -88,14 +88,14 @@ fn check_needless(settings: &ManagerConfig, old: &KeyId, consent: ConsentMode) -
         .build()
         .map_err(|source| ProgramError::System { tried: "start the async runtime", source })?;
     let failed = |source| ComposeError::Store { store: settings.store.to_string(), source };
-    let named = runtime.block_on(shared::cluster_key(url)).map_err(failed)?;
+    let named = runtime.block_on(cluster_key::recorded(url)).map_err(failed)?;
     if named.as_deref() == Some(old.as_str()) {
         return Err(ProgramError::KeyNamed { key: old.to_string(), store: settings.store.to_string() });
     }
     if consent == ConsentMode::Given {
         return Ok(());
     }
-    match runtime.block_on(shared::sealed_with(url, old)).map_err(failed)? {
+    match runtime.block_on(cluster_key::signed_with(url, old)).map_err(failed)? {
         0 => Ok(()),
         open => Err(ProgramError::KeyNeeded { key: old.to_string(), open }),
     }

@@ -33,7 +33,8 @@ pub(crate) fn knows(url: &str) -> bool {
     url.split_once(':').is_some_and(|(scheme, _)| SCHEMES.contains(&scheme))
 }
 
+/// Opens the store. Creates the tables if they do not exist.
 #[cfg(feature = "postgres")]
-async fn open(url: String) -> Result<PostgresStore, StoreError> {
+pub(crate) async fn open(url: String) -> Result<PostgresStore, StoreError> {
     PostgresStore::open(PostgresOptions::of_url(&url)?).await
 }

@@ -2,8 +2,7 @@
 
 pub(crate) use super::shared::knows;
 
-use super::trust::key_file;
-use super::{ComposeError, have, shared, url_hints};
+use super::{key_check, shared, url_hints};
 use crate::config::ManagerConfig;
 use crate::doctor::{DoctorCheck, amount};
 use crate::failure::causes;
@@ -11,7 +10,6 @@ use longhaul_adapters::redis::{
     AclError, ClockSkew, Durability, LeaseTimes, NamespaceState, NodeSettings, RedisOptions, RedisStore,
     RoundTrips, ServerCheck, ServerInfo, SyncPolicy, TlsFault, UnsuitableServer,
 };
-use longhaul_adapters::signing::{ClusterKeys, KeyId};
 use longhaul_engine::ports::StoreError;
 use std::time::Duration;
 
@@ -33,88 +31,8 @@ const MIN_SAFE_LEASE: Duration = Duration::from_secs(3);
 /// checked.
 pub(crate) async fn checks(settings: &ManagerConfig, url: &str) -> Vec<DoctorCheck> {
     let mut checks = of_server(url).await;
-    let reached = tokio::time::timeout(STORE_TIMEOUT, cluster_key(settings, url)).await;
-    match reached {
-        Ok(Err(ComposeError::Store { .. })) | Err(_) => {}
-        Ok(found) => checks.push(of_key(found)),
-    }
+    checks.extend(key_check::check("redis.cluster_key", settings, url).await);
     checks
-}
-
-/// The cluster key that signs launches, and an older key that is still trusted.
-struct KeyCheck {
-    /// Id of the key that signs launches. `None` if there is no key yet; the first manager creates it.
-    current: Option<String>,
-    /// Id of the older key, and number of unfinished processes whose launch was signed with it. `None` if there is no
-    /// older key.
-    older: Option<(KeyId, usize)>,
-}
-
-/// Returns the keys with which the nodes of a store sign launches. Does not create a key.
-async fn cluster_key(settings: &ManagerConfig, url: &str) -> Result<KeyCheck, ComposeError> {
-    let failed = |source| ComposeError::Store { store: settings.store.to_string(), source };
-    let file = key_file(settings)?;
-    let theirs = shared::cluster_key(url).await.map_err(failed)?;
-    let ours = if file.is_there() {
-        Some(file.keys().map_err(|source| ComposeError::ClusterKey { source })?)
-    } else {
-        None
-    };
-    let older = match ours.as_ref().and_then(ClusterKeys::trusted) {
-        Some(older) => Some((older.clone(), shared::sealed_with(url, older).await.map_err(failed)?)),
-        None => None,
-    };
-    let Some(theirs) = theirs else {
-        return Ok(KeyCheck { current: ours.map(|keys| keys.signing().to_string()), older });
-    };
-    let is_ours = |keys: &ClusterKeys| {
-        std::iter::once(keys.signing()).chain(keys.trusted()).any(|key| key.as_str() == theirs)
-    };
-    if ours.as_ref().is_some_and(is_ours) {
-        return Ok(KeyCheck { current: Some(theirs), older });
-    }
-    Err(ComposeError::OtherKey {
-        store: settings.store.to_string(),
-        theirs,
-        ours: ours.map(|keys| keys.signing().to_string()),
-        path: file.path().to_owned(),
-    })
-}
-
-fn of_key(found: Result<KeyCheck, ComposeError>) -> DoctorCheck {
-    const NAME: &str = "redis.cluster_key";
-    let error = match found {
-        Ok(KeyCheck { current: Some(key), older: None }) => return DoctorCheck::ok(NAME, key),
-        Ok(KeyCheck { current: Some(key), older: Some((older, 0)) }) => {
-            return DoctorCheck::ok(NAME, key)
-                .because(format!(
-                    "the file also contains the key {older}; no unfinished process was signed with it"
-                ))
-                .so("when all nodes sign with the new key, remove the older key: `longhaul store key --retire`");
-        }
-        Ok(KeyCheck { current: Some(key), older: Some((older, open)) }) => {
-            return DoctorCheck::ok(NAME, key)
-                .because(format!(
-                    "the key {older} is still needed, because it signed unfinished launches: {} \
-                                  not ended yet",
-                    have(open)
-                ))
-                .with("sealed_by_older", open as u64);
-        }
-        Ok(KeyCheck { current: None, .. }) => {
-            return DoctorCheck::ok(NAME, "no cluster key exists yet; the first manager creates it");
-        }
-        Err(error) => error,
-    };
-    let check = DoctorCheck::obstacle(NAME, error.to_string());
-    let check = match error.why() {
-        Some(why) => check.because(why),
-        None => check,
-    };
-    match error.help() {
-        Some(help) => check.so(help),
-        None => check,
-    }
 }
 
 async fn of_server(url: &str) -> Vec<DoctorCheck> {

@@ -5,20 +5,13 @@ use crate::config::StoreChoice;
 use crate::stores::{StoreContext, Stores};
 use longhaul_adapters::outbox::{ForeignOutbox, OutboxOptions, OutboxStore};
 use longhaul_adapters::redis::{AclError, Durability, RedisOptions, RedisStore};
-use longhaul_adapters::signing::{ClusterKeys, ClusterSigner, KeyId};
-use longhaul_domain::Status;
-use longhaul_engine::ports::{
-    Clock, Membership, PageRequest, Presence, ProcessFilter, ProcessStore, SortOrder, Store, StoreError,
-};
+use longhaul_engine::ports::{Clock, Membership, Presence, Store, StoreError};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// File name of the outbox, inside the state directory.
 const OUTBOX: &str = "outbox.sqlite";
-
-/// Number of processes in one page of a listing.
-const PAGE: u32 = 500;
 
 /// URL schemes of servers that use the Redis protocol.
 const SCHEMES: &[&str] = &[
@@ -63,9 +56,12 @@ pub(crate) async fn cluster_key(url: &str) -> Result<Option<String>, StoreError>
 }
 
 /// Registers the keys of this node in the store. Returns the id of the key that the nodes of the store use.
-pub(crate) async fn agree_on_key(url: &str, keys: &ClusterKeys) -> Result<String, StoreError> {
-    let trusted = keys.trusted().map(KeyId::as_str);
-    RedisStore::agree_on_key(&options(url)?, keys.signing().as_str(), trusted).await
+pub(crate) async fn agree_on_key(
+    url: &str,
+    signing: &str,
+    trusted: Option<&str>,
+) -> Result<String, StoreError> {
+    RedisStore::agree_on_key(&options(url)?, signing, trusted).await
 }
 
 /// Error for a copy to a Redis Cluster. Such a copy is impossible, because renaming the finished copy would move its
@@ -121,28 +117,6 @@ pub(crate) async fn movable(url: &str) -> Result<Option<Box<dyn CopyableStore>>,
     Ok((!is_used).then(|| Box::new(store) as Box<dyn CopyableStore>))
 }
 
-/// Returns the number of unfinished processes whose launch was signed with this key.
-pub(crate) async fn sealed_with(url: &str, key: &KeyId) -> Result<usize, StoreError> {
-    let options = options(url)?;
-    if !RedisStore::exists(&options).await? {
-        return Ok(0);
-    }
-    let store = RedisStore::open(options).await?;
-    let statuses = Status::ALL.into_iter().filter(|status| !status.is_ended()).collect();
-    let filter = ProcessFilter { statuses, ..ProcessFilter::default() };
-    let mut page = PageRequest { order: SortOrder::default(), after: None, limit: PAGE };
-    let mut sealed = 0;
-    loop {
-        let listing = store.list(&filter, &page).await?.whole()?;
-        let seals = listing.processes.iter().filter_map(|stored| stored.process.signature.as_ref());
-        sealed += seals.filter(|seal| ClusterSigner::key_of(seal).as_ref() == Some(key)).count();
-        page.after = listing.next;
-        if page.after.is_none() {
-            return Ok(sealed);
-        }
-    }
-}
-
 /// Opens the shared store for a manager, together with the outbox in the manager's state directory.
 pub(crate) async fn opened_by_node(
     choice: &StoreChoice,
@@ -167,6 +141,11 @@ pub(crate) async fn opened_by_node(
     }
     let store = Arc::new(RedisStore::open(options).await?);
     Ok(Arc::new(OutboxStore::open(store, &outbox, clock.clone(), kept).await?))
+}
+
+/// Opens a store that already has data. Returns `None` if it has none.
+pub(crate) async fn existing(url: &str) -> Result<Option<Arc<dyn Store>>, StoreError> {
+    if exists(url).await? { open(url.to_owned()).await.map(Some) } else { Ok(None) }
 }
 
 async fn open(url: String) -> Result<Arc<dyn Store>, StoreError> {

@@ -1,6 +1,6 @@
 //! Selects the component that signs launches.
 
-use super::{ComposeError, shared};
+use super::{ComposeError, cluster_key};
 use crate::config::{ManagerConfig, StoreChoice};
 use longhaul_adapters::signing::{ClusterKeys, KeyFile};
 use longhaul_engine::ports::{LaunchSigner, NoopSigner, Store};
@@ -29,7 +29,7 @@ pub(crate) async fn cluster_notary(
     let failed = |source| ComposeError::Store { store: choice.to_string(), source };
     let bad = |source| ComposeError::ClusterKey { source };
     let url = match choice {
-        StoreChoice::Other(url) if shared::knows(url) => Some(url),
+        StoreChoice::Other(url) if cluster_key::is_recorded_by(url) => Some(url),
         StoreChoice::Other(_) | StoreChoice::Memory | StoreChoice::Sqlite(_) | StoreChoice::Fs(_) => None,
     };
     let Some(url) = url else {
@@ -42,14 +42,14 @@ pub(crate) async fn cluster_notary(
         ours: ours.map(|keys| keys.signing().to_string()),
         path: file.path().to_owned(),
     };
-    let theirs = shared::cluster_key(url).await.map_err(failed)?;
+    let theirs = cluster_key::recorded(url).await.map_err(failed)?;
     let keys = match theirs {
         // A newly created key would differ from the key of the other nodes.
         Some(theirs) if !file.is_there() => return Err(other(theirs, None)),
         Some(_) => file.keys().map_err(bad)?,
         None => file.keys_or_new().map_err(bad)?,
     };
-    let agreed = shared::agree_on_key(url, &keys).await.map_err(failed)?;
+    let agreed = cluster_key::agree(url, &keys).await.map_err(failed)?;
     let is_ours = std::iter::once(keys.signing()).chain(keys.trusted()).any(|key| key.as_str() == agreed);
     if !is_ours {
         return Err(other(agreed, Some(&keys)));

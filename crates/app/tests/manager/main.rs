@@ -25,6 +25,12 @@ mod other_node;
 mod other_store;
 mod outbox;
 mod own_store;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "postgres")]
+#[expect(dead_code, reason = "no test of this program kills a server")]
+#[path = "../../../adapters/tests/postgres/process.rs"]
+mod postgres_process;
 mod shared_store;
 mod start;
 mod store;
