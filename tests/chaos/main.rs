@@ -9,7 +9,12 @@
 //! `LONGHAUL_CHAOS_SECONDS` sets the duration, `LONGHAUL_CHAOS_SEED` the random numbers. A seed repeats the plan of a
 //! run and not its exact course, which depends on timing.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed step fails the test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed step fails the test"
+)]
 #![expect(clippy::print_stdout, reason = "the figures are the result of a long run")]
 
 mod clients;

@@ -8,6 +8,7 @@
 //! a program that has stopped does not block the others.
 
 mod connection;
+mod examination;
 mod failure;
 mod listener;
 mod pool;
@@ -16,6 +17,8 @@ mod schema;
 mod tls;
 mod transaction;
 mod url;
+
+pub use examination::PostgresServerCheck;
 
 use crate::rows::{ChangeCounter, LeaseTerms, RowAccess, RowTransaction, Rows, StoreOn};
 use async_trait::async_trait;

@@ -20,5 +20,8 @@ mod proxy;
 mod server;
 #[path = "postgres/suite.rs"]
 mod suite;
+#[cfg(feature = "postgres-tls")]
+#[path = "postgres/tls.rs"]
+mod tls;
 #[path = "postgres/together.rs"]
 mod together;

@@ -7,6 +7,8 @@ pub(crate) mod key_check;
 mod notifications;
 mod peer_transport;
 pub(crate) mod postgres;
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres_check;
 pub(crate) mod redis_check;
 pub(crate) mod shared;
 pub(crate) mod trust;

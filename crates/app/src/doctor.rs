@@ -10,7 +10,7 @@ mod shim;
 pub(crate) use bundle::DiagnosticsBundle;
 pub(crate) use check::{CheckResult, DoctorCheck, DoctorReport, amount};
 
-use crate::compose::{host_check, key_check, postgres, redis_check};
+use crate::compose::{host_check, postgres, redis_check};
 use crate::config::{ConfigSources, Flags, ManagerConfig, StoreChoice};
 use crate::failure::ProgramError;
 use crate::store_mark;
@@ -104,10 +104,7 @@ fn store(
                 checks
             } else {
                 let mut checks = vec![runtime.block_on(host_check::of_added(state_dir, choice, url, stores))];
-                if postgres::knows(url) {
-                    let name = "postgres.cluster_key";
-                    checks.extend(runtime.block_on(key_check::check(name, settings, url)));
-                }
+                checks.extend(runtime.block_on(postgres::checks(settings, url)));
                 checks
             };
             // A name lookup may block long after its timeout, so the shutdown of the runtime does not wait for it.

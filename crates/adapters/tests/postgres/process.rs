@@ -23,9 +23,21 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start() -> Self {
+        Self::with(&[], &[])
+    }
+
+    /// Starts a server with additional settings, and with private files in its data directory, by name.
+    pub(crate) fn with(settings: &[&str], files: &[(&str, &str)]) -> Self {
         let programs = programs();
         let directory = data_directory(&programs);
-        let process = run(&programs, directory.path());
+        for (name, content) in files {
+            let path = directory.path().join("data").join(name);
+            std::fs::write(&path, content).unwrap();
+            give_away(&path, 0o600);
+        }
+        let mut command = command(&programs, directory.path());
+        command.args(settings.iter().flat_map(|setting| ["-c", setting])).stdin(Stdio::null());
+        let process = started(command, directory.path());
         Self { process, directory }
     }
 
@@ -104,12 +116,12 @@ fn group_of(user: &str) -> String {
     line.split(':').nth(3).unwrap().to_owned()
 }
 
-/// Makes the user of the server the owner of a directory. All users may connect to the socket in it.
-fn give_away(directory: &Path) {
-    std::fs::set_permissions(directory, Permissions::from_mode(0o755)).unwrap();
+/// Makes the user of the server the owner of a file or directory with this mode.
+fn give_away(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
     if let Some(user) = user() {
-        let owner = Command::new("chown").arg(user).arg(directory).status().unwrap();
-        assert!(owner.success(), "the directory gets another owner");
+        let owner = Command::new("chown").arg(user).arg(path).status().unwrap();
+        assert!(owner.success(), "{} gets another owner", path.display());
     }
 }
 
@@ -128,7 +140,7 @@ fn template(programs: &Path) -> PathBuf {
         return template;
     }
     let draft = tempfile::Builder::new().prefix("longhaul-pg-").tempdir().unwrap();
-    give_away(draft.path());
+    give_away(draft.path(), 0o755);
     let data = draft.path().join("data");
     let created = as_user(&programs.join("initdb"))
         .args(["--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C", "--username=longhaul"])
@@ -154,7 +166,8 @@ fn data_directory(programs: &Path) -> TempDir {
 
 /// Copies the template into the directory of a server.
 pub(crate) fn fill(programs: &Path, directory: &Path) {
-    give_away(directory);
+    // All users may connect to the socket in the directory.
+    give_away(directory, 0o755);
     let data = directory.join("data");
     let copied = Command::new("cp").arg("-a").arg(template(programs)).arg(data).status();
     assert!(copied.unwrap().success(), "the data directory is copied");

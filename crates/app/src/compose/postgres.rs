@@ -1,9 +1,12 @@
 //! Opens shared stores in PostgreSQL databases. The server does not forget what it has committed, so nodes need no
 //! outbox.
 
+use crate::config::ManagerConfig;
+use crate::doctor::DoctorCheck;
 use crate::stores::Stores;
 #[cfg(feature = "postgres")]
 use {
+    super::{key_check, postgres_check},
     crate::stores::StoreContext,
     longhaul_adapters::postgres::{PostgresOptions, PostgresStore},
     longhaul_engine::ports::StoreError,
@@ -31,6 +34,18 @@ pub(crate) fn add_to(stores: &mut Stores) {
 /// Returns true if the URL has the scheme of a PostgreSQL database.
 pub(crate) fn knows(url: &str) -> bool {
     url.split_once(':').is_some_and(|(scheme, _)| SCHEMES.contains(&scheme))
+}
+
+/// Checks the server of a PostgreSQL database and the cluster key of the nodes. Returns no checks for other stores.
+pub(crate) async fn checks(settings: &ManagerConfig, url: &str) -> Vec<DoctorCheck> {
+    #[cfg(feature = "postgres")]
+    if knows(url) {
+        let mut checks = postgres_check::checks(url).await;
+        checks.extend(key_check::check("postgres.cluster_key", settings, url).await);
+        return checks;
+    }
+    let _ = (settings, url);
+    Vec::new()
 }
 
 /// Opens the store. Creates the tables if they do not exist.

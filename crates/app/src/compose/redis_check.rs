@@ -17,9 +17,9 @@ use std::time::Duration;
 const STORE_TIMEOUT: Duration = Duration::from_secs(6);
 /// Response time of the server that causes a warning. Each change of a process needs at least one response of the
 /// server.
-const SLOW: Duration = Duration::from_millis(5);
+pub(super) const SLOW: Duration = Duration::from_millis(5);
 /// Response time of the server that is reported as a problem, because lease renewals arrive late.
-const TOO_SLOW: Duration = Duration::from_millis(500);
+pub(super) const TOO_SLOW: Duration = Duration::from_millis(500);
 /// Difference between the clocks of the server and this machine that causes a warning, in microseconds.
 const MAX_CLOCK_SKEW_US: u64 = 1_000_000;
 /// Used memory that causes a warning, in percent of the server's memory limit.
@@ -336,12 +336,12 @@ fn agreement(ours: String, differing: &[NodeSettings]) -> DoctorCheck {
         .with("differing", differing.len() as u64)
 }
 
-fn millis(span: Duration) -> String {
+pub(super) fn millis(span: Duration) -> String {
     format!("{:.2} ms", span.as_secs_f64() * 1_000.0)
 }
 
 /// Returns a duration in milliseconds, rounded to two decimal places.
-fn rounded(span: Duration) -> f64 {
+pub(super) fn rounded(span: Duration) -> f64 {
     (span.as_secs_f64() * 100_000.0).round() / 100.0
 }
 

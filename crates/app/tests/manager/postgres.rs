@@ -43,5 +43,10 @@ fn nodes_on_postgresql_use_one_key_which_is_not_removed_while_it_is_needed() {
     assert_eq!(a.run(&["cancel", &waits]).code, 0);
     assert_eq!(a.run(&["store", "key", "--retire"]).code, 0);
     a.end_manager(Signal::TERM);
-    assert!(b.run(&["doctor"]).out.contains("postgres.cluster_key"));
+    let doctor = b.run(&["doctor"]);
+    assert!(doctor.out.contains("postgres.cluster_key"), "{doctor:?}");
+    assert!(
+        doctor.out.contains("fsync or full_page_writes is off"),
+        "the test server does not sync: {doctor:?}"
+    );
 }
